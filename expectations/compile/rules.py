@@ -140,8 +140,14 @@ def judged_sql(contract: Contract, table: Table, delivered_on: dt.date, relation
     ``relation`` is SQL the caller vouches for: a quoted table name or a parenthesised query.
     """
     rules = row_rules(contract, table, delivered_on)
+    single = [r for r in rules if not r.across_rows]
+    across = [r for r in rules if r.across_rows]
+    key = [identifier(f) for f in across[0].fields]
+    names = ", ".join(identifier(c.name) for c in table.columns)
+    same_key = " and ".join(f"t.{k} is not distinct from r.{k}" for k in key)
 
     def broken(kept: list[Rule]) -> str:
+        # Almost every row is clean, so the list is only put together where one of the predicates holds.
         cases = ",\n        ".join(
             f"case when {r.bad} then {{'rule': {literal(r.rule)}, 'field': {literal(', '.join(r.fields))},"
             f" 'action': {literal(r.action)}}} end"
@@ -149,16 +155,25 @@ def judged_sql(contract: Contract, table: Table, delivered_on: dt.date, relation
         )
         return f"list_filter([\n        {cases}\n    ], lambda b: b is not null)"
 
-    single = [r for r in rules if not r.across_rows]
-    across = [r for r in rules if r.across_rows]
-    names = ", ".join(identifier(c.name) for c in table.columns)
-    one = broken(single) if single else "[]::struct(rule varchar, field varchar, action varchar)[]"
-    return (
-        f"with read as (\n{read_sql(contract, table, relation)}\n),\n"
-        f"alone as (\n    select *, {one} as _alone\n    from read\n),\n"
-        f"sorted as (\n    select *, len(list_filter(_alone, lambda b: b.action = 'quarantine')) = 0 as _good\n"
-        f"    from alone\n)\n"
-        f"select _line, {names}, _alone as _broken from sorted where not _good\n"
-        f"union all by name\n"
-        f"select _line, {names}, list_concat(_alone, {broken(across)}) as _broken from sorted where _good"
-    )
+    none = "[]::struct(rule varchar, field varchar, action varchar)[]"
+    alone = none
+    if single:
+        alone = f"case when {' or '.join(f'({r.bad})' for r in single)} then {broken(single)} else {none} end"
+    quarantining = " or ".join(f"({r.bad})" for r in single if r.action == "quarantine") or "false"
+    return f"""with read as (
+{read_sql(contract, table, relation)}
+),
+judged as (
+    select *, {alone} as _alone, ({quarantining}) is not true as _good
+    from read
+),
+repeated as (
+    select {", ".join(key)} from judged where _good group by all having count(*) > 1
+),
+repeats as (
+    select _line, {broken(across)} as _across
+    from judged as t
+    where _good and exists (select 1 from repeated as r where {same_key})
+)
+select _line, {names}, case when _across is null then _alone else list_concat(_alone, _across) end as _broken
+from judged left join repeats using (_line)"""

@@ -46,8 +46,8 @@ def literals(texts: Iterable[str]) -> str:
 
 
 def _trimmed(column: Column) -> str:
-    # Fixed-length database columns arrive padded with blanks; tabs and carriage returns ride along from spreadsheets.
-    return f"trim({identifier(column.name)}, ' \t\r\n')"
+    # Fixed-length database columns arrive padded with blanks.
+    return f"trim({identifier(column.name)})"
 
 
 def text_of(contract: Contract, column: Column) -> str:
