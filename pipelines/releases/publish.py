@@ -1,0 +1,233 @@
+"""Build a release under a temporary name, then make it appear: rename, then flip the pointer.
+
+A kill at any step leaves the last release in place and at most a ``.building-*`` folder, which the next publication
+removes. Published files are never written again, so a reader of any release is never disturbed.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from expectations.contract import Contract
+from pipelines.releases import gate
+from pipelines.releases.manifest import (
+    DATABASE,
+    FORMAT,
+    MANIFEST,
+    ReleaseError,
+    content_hash,
+    read_manifest,
+    release_id,
+    sha256_file,
+    verify,
+)
+from pipelines.storage import Workspace, connect, identifier, quoted, sync_folder, write_json
+
+POINTER = "current.json"
+_DICTIONARY = "data_dictionary"
+_DICTIONARY_COLUMNS = ("table_name", "column_name", "data_type", "sensitivity", "treatment", "description")
+
+
+@dataclass(frozen=True)
+class Release:
+    """A published release."""
+
+    release_id: str
+    folder: Path
+    manifest: dict[str, Any]
+    is_new: bool = True
+
+    @property
+    def table_hashes(self) -> dict[str, str]:
+        """Content hash by table."""
+        return {t["name"]: t["content_hash"] for t in self.manifest["tables"]}
+
+
+def publish(
+    workspace: Workspace,
+    releases_dir: Path,
+    *,
+    cut: dt.date,
+    dbt_manifest: Mapping[str, Any],
+    contracts: Mapping[str, Contract],
+    secret: bytes,
+    provenance: Mapping[str, Any],
+    keep: int = 14,
+) -> Release:
+    """Publish the marts of ``workspace`` and point ``releases_dir/current.json`` at them.
+
+    ``provenance`` (JSON) says what determined the rows: inputs, code, contracts, model, configuration. Publishing
+    the same rows with the same provenance again changes nothing and returns the release that is there. Raises
+    :class:`GateClosed` when something may not leave, :class:`ReleaseError` when the build does not verify.
+    """
+    releases_dir.mkdir(parents=True, exist_ok=True)
+    _clean(releases_dir)
+    building = releases_dir / f".building-{secrets.token_hex(6)}"
+    building.mkdir()
+    try:
+        manifest = _build(building, workspace, cut, dbt_manifest, contracts, secret, provenance)
+        folder = releases_dir / str(manifest["release_id"])
+        is_new = not folder.exists()
+        if is_new:
+            os.rename(building, folder)
+            sync_folder(releases_dir)
+    finally:
+        if building.exists():
+            shutil.rmtree(building)
+    problems = verify(folder)
+    if problems:
+        raise ReleaseError(f"release {folder.name} does not verify:\n" + "\n".join(f"  {p}" for p in problems))
+    _point(releases_dir, folder)
+    _keep(releases_dir, keep)
+    return Release(folder.name, folder, read_manifest(folder), is_new)
+
+
+def _build(
+    folder: Path,
+    workspace: Workspace,
+    cut: dt.date,
+    dbt_manifest: Mapping[str, Any],
+    contracts: Mapping[str, Contract],
+    secret: bytes,
+    provenance: Mapping[str, Any],
+) -> dict[str, Any]:
+    key = hmac.new(secret, b"release record keys", hashlib.sha256).hexdigest()
+    tables: list[dict[str, Any]] = []
+    with connect(folder / DATABASE, spill=workspace.root / "vault" / "spill") as database:
+        database.execute(f"attach {quoted(workspace.warehouse)} as built (read_only)")
+        plan = gate.plan_release(database, "built", dbt_manifest, contracts)
+        (folder / "parquet").mkdir()
+        for table in plan.tables:
+            name = identifier(table.name)
+            sql = gate.released_sql(table, "built")
+            parameters = {"key": key} if "$key" in sql else {}
+            database.execute(f"create table {name} as {sql}", parameters)
+        leaks = gate.scan_values(database, plan.tables, contracts, workspace.current_dir)
+        if leaks:
+            raise gate.GateClosed("the release gate is closed:\n" + "\n".join(f"  {line}" for line in leaks))
+        for table in plan.tables:
+            tables.append(_describe_and_copy(database, folder, table))
+        rows = [
+            (t.name, c.name, c.sql_type, c.sensitivity, c.treatment, c.description)
+            for t in plan.tables
+            for c in t.columns
+        ]
+        database.execute(f"create table {_DICTIONARY} ({', '.join(c + ' varchar' for c in _DICTIONARY_COLUMNS)})")
+        database.executemany(f"insert into {_DICTIONARY} values (?, ?, ?, ?, ?, ?)", rows)
+        database.execute("detach built")
+        database.execute("checkpoint")
+    with (folder / f"{_DICTIONARY}.csv").open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(_DICTIONARY_COLUMNS)
+        writer.writerows(rows)
+    manifest: dict[str, Any] = {"format": FORMAT, "cut_off": cut.isoformat(), "tables": tables, **provenance}
+    manifest["release_id"] = release_id(json.loads(json.dumps(manifest, default=str)))
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    manifest["files"] = {
+        p.relative_to(folder).as_posix(): {"sha256": sha256_file(p), "bytes": p.stat().st_size} for p in files
+    }
+    write_json(folder / MANIFEST, manifest)
+    for path in [*files, folder / MANIFEST]:
+        path.chmod(0o444)
+        with path.open("rb") as written:
+            os.fsync(written.fileno())
+    sync_folder(folder / "parquet")
+    sync_folder(folder)
+    return manifest
+
+
+def _describe_and_copy(database: duckdb.DuckDBPyConnection, folder: Path, table: gate.TablePlan) -> dict[str, Any]:
+    name = identifier(table.name)
+    database.execute(f"comment on table {name} is {quoted(table.description)}")
+    for column in table.columns:
+        database.execute(f"comment on column {name}.{identifier(column.name)} is {quoted(column.description)}")
+    file = f"parquet/{table.name}.parquet"
+    database.execute(f"copy {name} to {quoted(folder / file)} (format parquet, compression zstd)")
+    digest, count = content_hash(database, name)
+    return {"name": table.name, "file": file, "rows": count, "content_hash": digest, "columns": len(table.columns)}
+
+
+def _point(releases_dir: Path, folder: Path) -> None:
+    write_json(
+        releases_dir / POINTER,
+        {
+            "release_id": folder.name,
+            "manifest_sha256": sha256_file(folder / MANIFEST),
+            "published_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        },
+    )
+
+
+def _clean(releases_dir: Path) -> None:
+    """Remove what a killed publication left. The caller holds the night's lock, so nobody is building here."""
+    for pattern in (".building-*", ".removing-*"):
+        for leftover in releases_dir.glob(pattern):
+            shutil.rmtree(leftover)
+    for torn in releases_dir.glob(f".{POINTER}.*.tmp"):
+        torn.unlink()
+
+
+def _keep(releases_dir: Path, keep: int) -> None:
+    """Remove all but the ``keep`` newest releases; the current one always stays."""
+    current = current_release(releases_dir).release_id
+    newest_first = sorted(releases(releases_dir), key=lambda p: (p.name == current, p.stat().st_mtime_ns), reverse=True)
+    for folder in newest_first[keep:]:
+        leaving = releases_dir / f".removing-{folder.name}"
+        # One rename takes it away whole; a reader that has it open keeps reading.
+        os.rename(folder, leaving)
+        shutil.rmtree(leaving)
+
+
+def releases(releases_dir: Path) -> list[Path]:
+    """Folders of all published releases, by name (cut-off first)."""
+    if not releases_dir.is_dir():
+        return []
+    return sorted(p for p in releases_dir.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def current_release(releases_dir: Path) -> Release:
+    """The release the pointer names. Raises :class:`ReleaseError` when none was published."""
+    pointer = releases_dir / POINTER
+    try:
+        name = str(json.loads(pointer.read_text(encoding="utf-8"))["release_id"])
+    except FileNotFoundError as error:
+        raise ReleaseError("nothing has been published yet: run `kinweave run`") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ReleaseError(f"{POINTER} is damaged: run `kinweave run` to publish again") from error
+    if Path(name).name != name:
+        raise ReleaseError(f"{POINTER} points outside the releases folder")
+    folder = releases_dir / name
+    return Release(name, folder, read_manifest(folder), is_new=False)
+
+
+def open_release(folder: Path) -> duckdb.DuckDBPyConnection:
+    """A read-only connection to a release that reaches nothing else: no file, no network, no setting to change."""
+    connection = duckdb.connect(
+        str(folder / DATABASE),
+        read_only=True,
+        config={
+            "enable_external_access": False,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "allow_community_extensions": False,
+            "allow_unsigned_extensions": False,
+            "allow_persistent_secrets": False,
+            "python_enable_replacements": False,
+        },
+    )
+    connection.execute("set enable_progress_bar = false")
+    connection.execute("set lock_configuration = true")
+    return connection

@@ -1,0 +1,262 @@
+"""What this machine and this jurisdiction decide: the one reader of the environment.
+
+Nothing is read at import time, so every module imports with nothing set. Paths and secrets of a machine come from
+``KINWEAVE_*``; the choices of a jurisdiction from ``jurisdiction.yml`` in its deployment folder; what a source
+promises from its contract, never from here.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import re
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+#: Every switch that keeps the parts from phoning home. Set in this process and inherited by every child.
+QUIET = {
+    "DAGSTER_DISABLE_TELEMETRY": "yes",
+    "DO_NOT_TRACK": "1",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "False",
+    "DBT_VERSION_CHECK": "False",
+    "GX_ANALYTICS_ENABLED": "False",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+}
+
+
+class SettingsError(Exception):
+    """A setting or ``jurisdiction.yml`` that cannot be used. The message says which line to change."""
+
+
+class Settings(BaseSettings):
+    """The machine's settings, read from ``KINWEAVE_*``."""
+
+    model_config = SettingsConfigDict(env_prefix="KINWEAVE_", extra="ignore")
+
+    home: Path | None = Field(default=None, description="the deployment folder")
+    dbt_project: Path = Field(default=REPOSITORY / "dbt_project", description="folder of the dbt project")
+    smtp_password: str | None = Field(default=None, description="password of the mail account alerts are sent from")
+    webhook_token: str | None = Field(default=None, description="sent as a bearer token with webhook alerts")
+
+
+def quiet() -> None:
+    """Switch off every telemetry of this process and its children (idempotent)."""
+    os.environ.update(QUIET)
+
+
+@cache
+def get_settings() -> Settings:
+    """The settings, read once; also switches telemetry off. Raises :class:`SettingsError`."""
+    quiet()
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError(_plain("KINWEAVE_* settings", error)) from error
+
+
+def child_environment(**extra: str) -> dict[str, str]:
+    """Environment for a child process: ours, quiet, plus ``extra``."""
+    return {**os.environ, **QUIET, **extra}
+
+
+def export(**values: str) -> None:
+    """Set variables that a part running in this process reads for itself (dbt's profile, Dagster's home)."""
+    quiet()
+    os.environ.update(values)
+
+
+def find_home(given: Path | None = None) -> Path:
+    """The deployment folder: ``given``, else ``KINWEAVE_HOME``, else here, else ``./demo-home``.
+
+    Raises :class:`SettingsError` when none of them is a deployment folder.
+    """
+    asked = given or get_settings().home
+    candidates = [asked] if asked else [Path.cwd(), Path.cwd() / "demo-home"]
+    for candidate in candidates:
+        if (candidate / "jurisdiction.yml").is_file():
+            return candidate.resolve()
+    raise SettingsError(
+        f"there is no jurisdiction.yml in {candidates[0]}: create a deployment with `kinweave init DIR`, "
+        "or name one with --home or KINWEAVE_HOME"
+    )
+
+
+# --- jurisdiction.yml ------------------------------------------------------------------------------------------
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _as_text(value: Any) -> Any:
+    """FIPS codes are names made of digits; YAML reads an unquoted one as a number and drops its leading zero."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:05d}"
+    return value
+
+
+Fips = Annotated[str, BeforeValidator(_as_text), Field(pattern=r"^\d{5}$", description="five-digit county code")]
+
+
+class County(_Strict):
+    """A county the deployment covers."""
+
+    fips: Fips
+    name: str
+
+
+class Site(_Strict):
+    """A court-team site."""
+
+    site_id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    site_name: str
+    county_fips: Fips
+    launched_date: dt.date
+
+
+class Period(_Strict):
+    """One reporting period; both days belong to it."""
+
+    period_start: dt.date
+    period_end: dt.date
+
+    @model_validator(mode="after")
+    def _forwards(self) -> Period:
+        if self.period_end < self.period_start:
+            raise ValueError("the period ends before it starts")
+        return self
+
+
+class Parameters(_Strict):
+    """Where courts and states differ. Handed to dbt as variables of the same names."""
+
+    within_rule: Literal["ANNIV_INCL", "ANNIV_EXCL", "DAYS_365"] = "ANNIV_INCL"
+    metric_periods: list[Period] = Field(default=[], description="empty: the federal fiscal years the data cover")
+
+
+class Thresholds(_Strict):
+    """Limits that raise an alert or hold a release back."""
+
+    min_match_rate: float = Field(default=0.8, ge=0, le=1, description="below this a linked measure is not shown")
+    max_family_size: int = Field(default=40, gt=1, description="a larger family is a linkage error to look at")
+    max_person_records: int = Field(default=60, gt=1, description="more records than this in one person is an error")
+
+
+class Email(_Strict):
+    """Alerts by e-mail over SMTP; the password comes from KINWEAVE_SMTP_PASSWORD."""
+
+    host: str
+    port: int = 587
+    starttls: bool = True
+    user: str | None = None
+    sender: str
+    to: list[str] = Field(min_length=1)
+
+
+class Webhook(_Strict):
+    """Alerts as a JSON POST, in the shape Slack, Teams and Mattermost accept (``text``)."""
+
+    url: str
+
+    @field_validator("url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        if not re.match(r"^https?://", value):
+            raise ValueError("a webhook address starts with http:// or https://")
+        return value
+
+
+class Alerts(_Strict):
+    """Where alerts go. The file is always written; the others when given."""
+
+    file: str = Field(default="log/alerts.jsonl", description="inside the deployment folder")
+    email: Email | None = None
+    webhook: Webhook | None = None
+
+    @field_validator("file")
+    @classmethod
+    def _inside(cls, value: str) -> str:
+        if Path(value).is_absolute() or ".." in Path(value).parts:
+            raise ValueError("the alert file lies inside the deployment folder: give a path relative to it")
+        return value
+
+
+class Night(_Strict):
+    """When the nightly run starts, in the jurisdiction's own time zone, and how many releases it keeps."""
+
+    at: str = Field(default="02:00", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+    keep_releases: int = Field(default=14, ge=2)
+    late_grace_days: int = Field(default=0, ge=0, description="days past a source's promised age before an alert")
+
+
+class Jurisdiction(_Strict):
+    """``jurisdiction.yml``: everything a deployment decides."""
+
+    name: str
+    time_zone: str
+    counties: list[County] = Field(min_length=1)
+    sites: list[Site] = []
+    parameters: Parameters = Parameters()
+    thresholds: Thresholds = Thresholds()
+    night: Night = Night()
+    alerts: Alerts = Alerts()
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError("not a time zone name; write one like America/Chicago") from error
+        return value
+
+    @model_validator(mode="after")
+    def _sites_fit(self) -> Jurisdiction:
+        counties = {c.fips for c in self.counties}
+        ids = [s.site_id for s in self.sites]
+        twice = sorted({i for i in ids if ids.count(i) > 1})
+        if twice:
+            raise ValueError(f"two sites share the site_id {', '.join(twice)}")
+        for site in self.sites:
+            if site.county_fips not in counties:
+                raise ValueError(f"site {site.site_id} lies in county {site.county_fips}, which counties does not list")
+        return self
+
+
+def _plain(where: str, error: ValidationError) -> str:
+    """A pydantic error as lines a data lead understands: place, then what is wrong. Never the value given."""
+    lines = []
+    for item in error.errors(include_url=False, include_input=False, include_context=True):
+        place = ".".join(str(p) for p in item["loc"]) or "the file"
+        message = {
+            "extra_forbidden": "this key is not known; check its spelling",
+            "missing": "is missing",
+        }.get(item["type"], item["msg"].removeprefix("Value error, "))
+        lines.append(f"  {place}: {message}")
+    return "\n".join([f"{where}:", *lines])
+
+
+def load_jurisdiction(home: Path) -> Jurisdiction:
+    """Read ``<home>/jurisdiction.yml``. Raises :class:`SettingsError` naming each key that does not hold."""
+    path = home / "jurisdiction.yml"
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError(f"{path} does not exist: create a deployment with `kinweave init DIR`") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise SettingsError(f"{path}{f', line {mark.line + 1}' if mark else ''}: not readable as YAML") from error
+    if not isinstance(data, dict):
+        raise SettingsError(f"{path}: empty, or not a list of `key: value` lines")
+    try:
+        return Jurisdiction.model_validate(data)
+    except ValidationError as error:
+        raise SettingsError(_plain(str(path), error)) from error
