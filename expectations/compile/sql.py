@@ -103,7 +103,8 @@ def value_of(contract: Contract, column: Column, text: str) -> str:
             value = _moment(text, contract.formats(column))
         case ColumnType.BOOLEAN:
             yes, no = ([t.strip().upper() for t in ts] for ts in (contract.true_tokens, contract.false_tokens))
-            value = f"case when upper({text}) in {literals(yes)} then true when upper({text}) in {literals(no)} then false end"
+            upper = f"upper({text})"
+            value = f"case when {upper} in {literals(yes)} then true when {upper} in {literals(no)} then false end"
     return f"case when {text} not in {literals(opens)} then {value} end" if opens else value
 
 
