@@ -125,29 +125,38 @@ class Site(_Strict):
 class Period(_Strict):
     """One reporting period; both days belong to it."""
 
-    period_start: dt.date
-    period_end: dt.date
+    start: dt.date
+    end: dt.date
 
     @model_validator(mode="after")
     def _forwards(self) -> Period:
-        if self.period_end < self.period_start:
+        if self.end < self.start:
             raise ValueError("the period ends before it starts")
         return self
 
 
 class Parameters(_Strict):
-    """Where courts and states differ. Handed to dbt as variables of the same names."""
+    """Where courts and states differ. Handed to dbt as variables of the same names; what is left out is dbt's default."""
 
-    within_rule: Literal["ANNIV_INCL", "ANNIV_EXCL", "DAYS_365"] = "ANNIV_INCL"
-    metric_periods: list[Period] = Field(default=[], description="empty: the federal fiscal years the data cover")
+    within_rule: Literal["ANNIV_INCL", "ANNIV_EXCL", "DAYS_365"] | None = None
+    metric_periods: list[Period] | None = None
+    metric_fiscal_years: int | None = Field(default=None, ge=1, le=50)
+    prm_01_thv_adjustment: bool | None = None
+    match_rate_floor: float | None = Field(default=None, ge=0, le=1)
+    sud_procedure_codes: list[str] | None = None
+    mh_procedure_codes: list[str] | None = None
+
+    def dbt_vars(self) -> dict[str, Any]:
+        """The parameters the jurisdiction decides, in the form dbt's ``--vars`` takes."""
+        return self.model_dump(mode="json", exclude_none=True)
 
 
 class Thresholds(_Strict):
-    """Limits that raise an alert or hold a release back."""
+    """Limits that raise an alert when linkage passes them."""
 
-    min_match_rate: float = Field(default=0.8, ge=0, le=1, description="below this a linked measure is not shown")
+    min_match_rate: float = Field(default=0.5, ge=0, le=1, description="share linked between two systems")
     max_family_size: int = Field(default=40, gt=1, description="a larger family is a linkage error to look at")
-    max_person_records: int = Field(default=60, gt=1, description="more records than this in one person is an error")
+    max_person_records: int = Field(default=60, gt=1, description="more records in one person is an error")
 
 
 class Email(_Strict):
