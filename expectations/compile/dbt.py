@@ -29,6 +29,9 @@ from expectations.vocabulary import PERSON_ATTRIBUTES, SQL_TYPES, ColumnType, Se
 #: Where the files go, from the repository's root.
 STAGING = "dbt_project/models/staging"
 
+#: The night's folder, quotes in its name doubled: dbt-duckdb puts the path between single quotes.
+_WORKSPACE = "env_var('KINWEAVE_WORKSPACE') | replace(\"'\", \"''\")"
+
 #: The four files linkage reads: name -> (what one row is, column -> (type, meaning)).
 LINKAGE_INPUTS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "person_records": (
@@ -154,10 +157,7 @@ def _column_yml(column: Column) -> dict[str, Any]:
 
 def _sources(contract: Contract) -> str:
     # A call, so that dbt-duckdb leaves the quoting of an unusual folder name to us.
-    location = (
-        "read_parquet('{{ env_var('KINWEAVE_WORKSPACE') | replace(\"'\", \"''\") }}"
-        f"/raw/current/{contract.system}/{{name}}.parquet')"
-    )
+    location = f"read_parquet('{{{{ {_WORKSPACE} }}}}/raw/current/{contract.system}/{{name}}.parquet')"
     tables = [
         {
             "name": t.name,
@@ -354,7 +354,7 @@ def _case_link_rows(contract: Contract, table: Table, rows: CaseLinkRows) -> str
 
 
 def _external_sql(contract: Contract, kind: str, parts: list[str]) -> str:
-    location = f"env_var('KINWEAVE_WORKSPACE') ~ '/vault/staged/{contract.system}__{kind}.parquet'"
+    location = f"{_WORKSPACE} ~ '/vault/staged/{contract.system}__{kind}.parquet'"
     config = f"{{{{ config(materialized='external', location={location}) }}}}\n\n"
     if not parts:
         nothing = ",\n".join(
