@@ -6,6 +6,7 @@ and meaning. Unknown keys are errors, because a misspelt key would otherwise sil
 
 from __future__ import annotations
 
+import codecs
 import csv
 import datetime as dt
 import re
@@ -18,8 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from expectations.vocabulary import (
     CASE_ROLES,
+    IDENTIFYING,
+    NAMING_ATTRIBUTES,
     PERSON_ATTRIBUTES,
     RELATIONSHIPS,
+    SQL_TYPES,
     Cadence,
     ColumnType,
     FileFormat,
@@ -31,8 +35,19 @@ SOURCES_DIR = Path(__file__).parent / "sources"
 _NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 
 
+#: strptime directives that DuckDB reads as Python does.
+_DIRECTIVES = frozenset("aAbBdHIjmMpSyYzfZ")
+
+
 class ContractError(Exception):
     """A contract that cannot be used. The message names the file and the field, in a data lead's words."""
+
+
+def _known_format(fmt: str) -> str:
+    found = re.findall(r"%(.)", fmt)
+    if not found or set(found) - _DIRECTIVES:
+        raise ValueError(f"'{fmt}' is no date format; write it as in %Y-%m-%d")
+    return fmt
 
 
 class _Strict(BaseModel):
@@ -70,6 +85,23 @@ class Delivery(_Strict):
     max_quarantine_share: float = Field(
         0.2, ge=0, le=1, description="above this share of bad rows the whole file is refused"
     )
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_character(cls, value: str) -> str:
+        if len(value) != 1:
+            raise ValueError("a delimiter is one character")
+        return value
+
+    @field_validator("encodings")
+    @classmethod
+    def _known_encodings(cls, value: list[str]) -> list[str]:
+        for name in value:
+            try:
+                codecs.lookup(name)
+            except LookupError as error:
+                raise ValueError(f"there is no encoding '{name}'") from error
+        return value
 
 
 class Column(_Strict):
@@ -119,6 +151,24 @@ class Column(_Strict):
         if value is not None and value not in PERSON_ATTRIBUTES:
             raise ValueError(f"match_as is none of the person attributes: {', '.join(PERSON_ATTRIBUTES)}")
         return value
+
+    @model_validator(mode="after")
+    def _sense(self) -> Column:
+        if self.formats and self.type not in (ColumnType.DATE, ColumnType.TIMESTAMP):
+            raise ValueError(f"formats are for dates and timestamps; this column is {self.type.value}")
+        for fmt in self.formats:
+            _known_format(fmt)
+        if self.match_as:
+            wanted = PERSON_ATTRIBUTES[self.match_as][0]
+            if wanted != "varchar" and SQL_TYPES[self.type] != wanted:
+                raise ValueError(f"match_as {self.match_as} needs a {wanted} column; this one is {self.type.value}")
+            if self.match_as in NAMING_ATTRIBUTES and self.sensitivity not in IDENTIFYING:
+                raise ValueError(f"match_as {self.match_as} names a person: its sensitivity is direct_id")
+        return self
+
+
+#: Rules every contract implies; a check of a table needs another name.
+COLUMN_RULES = ("required", "type", "unknown_code", "impossible_date", "too_long", "duplicate_key", "duplicate_row")
 
 
 class Check(_Strict):
@@ -255,6 +305,23 @@ class Table(_Strict):
             raise ValueError(f"these columns are used but not declared: {missing}")
         if not self.key:
             raise ValueError("a table needs a key")
+        if "{date}" not in self.file or "/" in self.file or "\\" in self.file:
+            raise ValueError("file is a plain file name with {date} in it")
+        if bool(self.delete_column) != bool(self.delete_values):
+            raise ValueError("delete_column and delete_values belong together")
+        made = {f"{c.name}_meaning" for c in self.columns if c.codes} | {"delivered_on"}
+        if made & set(names):
+            raise ValueError(
+                f"staging adds columns of these names, so a delivered one needs another: {made & set(names)}"
+            )
+        headers = [c.raw for c in self.columns]
+        twice = sorted({h for h in headers if headers.count(h) > 1})
+        if twice and self.delivery.format in (FileFormat.DELIMITED, FileFormat.XLSX):
+            raise ValueError(f"headers promised twice: {twice}")
+        rules = [check.rule for check in self.checks]
+        taken = sorted({r for r in rules if rules.count(r) > 1 or r in COLUMN_RULES})
+        if taken:
+            raise ValueError(f"rule names must be their own: {taken}")
         if self.delivery.format is FileFormat.XLSX and not self.sheet:
             raise ValueError("a workbook table needs its sheet")
         if self.delivery.format is FileFormat.XML and not self.rows:
@@ -281,12 +348,37 @@ class Contract(_Strict):
     code_lists: dict[str, list[Code]] = {}
     tables: dict[str, Table]
 
+    @field_validator("date_formats", "timestamp_formats")
+    @classmethod
+    def _known_formats(cls, value: list[str]) -> list[str]:
+        return [_known_format(fmt) for fmt in value]
+
     @model_validator(mode="after")
-    def _codes_exist(self) -> Contract:
+    def _hangs_together(self) -> Contract:
         for table in self.tables.values():
             for column in table.columns:
                 if column.codes and column.codes not in self.code_lists:
                     raise ValueError(f"{table.name}.{column.name}: there is no code list codes/{column.codes}.csv")
+            mapped: list[tuple[str | None, dict[str, Any]]] = [
+                *((p.role_column, dict(p.roles)) for p in table.persons),
+                *((r.code, dict(r.map)) for r in table.relationships),
+                *((m.role_column, dict(m.roles)) for m in table.memberships),
+                (table.delete_column, dict.fromkeys(table.delete_values)),
+            ]
+            for name, words in mapped:
+                if name is None:
+                    if words:
+                        raise ValueError(f"{table.name}: {sorted(words)} are mapped, but from no column")
+                    continue
+                codes = table.by_name[name].codes
+                strange = sorted(set(words) - {c.code for c in self.code_lists[codes]}) if codes else []
+                if strange:
+                    raise ValueError(f"{table.name}.{name}: {strange} are not in the code list {codes}")
+        for name, codes_ in self.code_lists.items():
+            meanings: dict[str, str | None] = {}
+            for code in codes_:
+                if meanings.setdefault(code.code, code.maps_to) != code.maps_to:
+                    raise ValueError(f"codes/{name}.csv: code '{code.code}' has two meanings; make it two lists")
         return self
 
     def formats(self, column: Column) -> list[str]:
@@ -300,12 +392,53 @@ class Contract(_Strict):
         return [*self.null_tokens, *column.null_tokens, *(k for k, v in column.sentinels.items() if v == "null")]
 
 
+class _OneKeyLoader(yaml.SafeLoader):
+    """YAML that says the same thing twice is an error: the second would silently win."""
+
+
+def _mapping(loader: _OneKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key, _ in node.value:
+        name = key.value if isinstance(key, yaml.ScalarNode) else id(key)
+        if name in seen:
+            raise yaml.MarkedYAMLError(problem=f"the key '{name}' is there twice", problem_mark=key.start_mark)
+        seen.add(name)
+    loader.flatten_mapping(node)
+    return loader.construct_mapping(node, deep=True)
+
+
+_OneKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
 def _read_codes(folder: Path) -> dict[str, list[dict[str, Any]]]:
     lists: dict[str, list[dict[str, Any]]] = {}
     for path in sorted((folder / "codes").glob("*.csv")):
         with path.open(encoding="utf-8", newline="") as handle:
-            lists[path.stem] = [{k: v for k, v in row.items() if v != ""} for row in csv.DictReader(handle)]
+            reader = csv.DictReader(handle)
+            if list(reader.fieldnames or []) != list(Code.model_fields):
+                raise ContractError(f"{folder.name}/codes/{path.name}: the header is {','.join(Code.model_fields)}")
+            rows = []
+            for row in reader:
+                if None in row or None in row.values():
+                    raise ContractError(
+                        f"{folder.name}/codes/{path.name}, line {reader.line_num}: wrong number of cells"
+                    )
+                rows.append({k: v for k, v in row.items() if v != ""})
+        lists[path.stem] = rows
     return lists
+
+
+def _place(data: Any, loc: tuple[int | str, ...]) -> str:
+    """Where in the contract an error is, list positions told by the name of what stands there."""
+    parts: list[str] = []
+    for step in loc:
+        try:
+            data = data[step]
+        except (KeyError, IndexError, TypeError):
+            data = None
+        name = data.get("name") or data.get("rule") or data.get("code") if isinstance(data, dict) else None
+        parts.append(str(name) if isinstance(step, int) and isinstance(name, str) else str(step))
+    return ".".join(parts) or "contract"
 
 
 def load_contract(folder: Path) -> Contract:
@@ -315,33 +448,50 @@ def load_contract(folder: Path) -> Contract:
     """
     path = folder / "contract.yml"
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_OneKeyLoader)
     except FileNotFoundError as error:
         raise ContractError(f"{folder.name}: there is no contract.yml") from error
+    except UnicodeDecodeError as error:
+        raise ContractError(f"{folder.name}/contract.yml: not UTF-8") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        raise ContractError(f"{folder.name}/contract.yml{where}: not readable as YAML") from error
+        problem = getattr(error, "problem", None) or "not readable as YAML"
+        raise ContractError(f"{folder.name}/contract.yml{where}: {problem}") from error
     if not isinstance(data, dict):
         raise ContractError(f"{folder.name}/contract.yml: empty, or not a mapping")
-    default = data.get("delivery") or {}
-    tables = data.get("tables") or {}
+    default, tables = data.get("delivery") or {}, data.get("tables") or {}
+    if not isinstance(default, dict) or not isinstance(tables, dict):
+        raise ContractError(f"{folder.name}/contract.yml: delivery and tables are mappings")
     for name, table in tables.items():
         if isinstance(table, dict):
-            table.setdefault("name", name)
+            if table.setdefault("name", name) != name:
+                raise ContractError(f"{folder.name}/contract.yml: tables.{name}.name: is '{table['name']}'")
             table["delivery"] = {**default, **(table.get("delivery") or {})}
     data["code_lists"] = _read_codes(folder)
     try:
         contract = Contract.model_validate(data)
     except ValidationError as error:
-        lines = [f"  {'.'.join(str(p) for p in e['loc']) or 'contract'}: {e['msg']}" for e in error.errors()]
+        lines = [f"  {_place(data, e['loc'])}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()]
         raise ContractError("\n".join([f"{folder.name}/contract.yml does not hold:", *lines])) from error
     if contract.system != folder.name:
-        raise ContractError(f"{folder.name}/contract.yml: system is '{contract.system}', the folder another")
+        raise ContractError(f"{folder.name}/contract.yml: system: is '{contract.system}', but the folder's name counts")
     return contract
 
 
 def load_contracts(root: Path = SOURCES_DIR) -> dict[str, Contract]:
-    """All contracts under ``root``, by system name, in alphabetical order."""
+    """All contracts under ``root``, by system name, in alphabetical order.
+
+    Raises :class:`ContractError` naming file and field, also where one contract quotes a system that is not there.
+    """
     folders = sorted(p.parent for p in root.glob("*/contract.yml"))
-    return {folder.name: load_contract(folder) for folder in folders}
+    contracts = {folder.name: load_contract(folder) for folder in folders}
+    for contract in contracts.values():
+        for table in contract.tables.values():
+            for link in table.case_links:
+                if link.other_system not in contracts:
+                    raise ContractError(
+                        f"{contract.system}/contract.yml: tables.{table.name}.case_links: "
+                        f"there is no system '{link.other_system}'"
+                    )
+    return contracts

@@ -103,13 +103,30 @@ PERSON_ATTRIBUTES: dict[str, tuple[str, str]] = {
     "county": ("varchar", "county FIPS code"),
     "address_role": ("varchar", "home, placement, mailing or office"),
     "phone": ("varchar", "telephone number"),
-    "race_ethnicity": ("varchar", "as coded by the source"),
+    "race_ethnicity": ("varchar", "plain word where the source's code list has one, else as delivered"),
     "is_sealed": ("boolean", "record sealed by adoption or order"),
     "merged_into_record_id": ("varchar", "the source's own statement that this record was merged into another"),
     "mother_first_name": ("varchar", "mother's given name, stated on the child's row"),
     "mother_last_name": ("varchar", "mother's surname, stated on the child's row"),
     "case_key": ("varchar", "the source's own case grouping"),
 }
+
+#: Attributes that point at one person by themselves: a column offered as one of these is ``direct_id``.
+NAMING_ATTRIBUTES = frozenset(
+    {
+        "full_name",
+        "first_name",
+        "middle_name",
+        "last_name",
+        "maiden_name",
+        "ssn",
+        "ssn_last4",
+        "address_line",
+        "phone",
+        "mother_first_name",
+        "mother_last_name",
+    }
+)
 
 #: Read left to right: ``person`` <relationship> ``related``.
 RELATIONSHIPS = (

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from expectations.compile import dbt, dictionary
+from expectations.compile.rules import verify_sql
 from expectations.contract import ContractError, load_contracts
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +28,7 @@ def generated(root: Path = ROOT) -> dict[str, str]:
     """
     out: dict[str, str] = {}
     for contract in load_contracts(root / "expectations" / "sources").values():
+        verify_sql(contract)
         out |= dbt.files(contract)
         out |= dictionary.files(contract)
     return out

@@ -19,6 +19,7 @@ from expectations.contract import (
     Code,
     Column,
     Contract,
+    ContractError,
     MembershipRows,
     PersonRows,
     RelationshipRows,
@@ -97,7 +98,13 @@ _INPUT_SENSITIVITY = {
 
 
 def files(contract: Contract) -> dict[str, str]:
-    """Every staging file of one system: path from the repository's root -> text."""
+    """Every staging file of one system: path from the repository's root -> text.
+
+    Raises :class:`ContractError` where a table's name is one of :data:`TAKEN_NAMES`.
+    """
+    taken = sorted(TAKEN_NAMES & set(contract.tables))
+    if taken:
+        raise ContractError(f"{contract.system}/contract.yml: tables.{taken[0]}: the name belongs to a linkage input")
     folder = f"{STAGING}/{contract.system}"
     out = {f"{folder}/_{contract.system}__sources.yml": _sources(contract)}
     models = []

@@ -9,8 +9,10 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Literal
 
-from expectations.compile.sql import identifier, literal, literals, text_of, value_of
-from expectations.contract import Column, Contract, Table
+import duckdb
+
+from expectations.compile.sql import duckdb_schema, identifier, literal, literals, text_of, value_of
+from expectations.contract import Column, Contract, ContractError, Table
 from expectations.vocabulary import ColumnType, Mode
 
 EARLIEST = dt.date(1900, 1, 1)
@@ -177,3 +179,25 @@ repeats as (
 )
 select _line, {names}, case when _across is null then _alone else list_concat(_alone, _across) end as _broken
 from judged left join repeats using (_line)"""
+
+
+def verify_sql(contract: Contract) -> None:
+    """Let DuckDB read every piece of SQL in the contract, against its own empty tables.
+
+    Raises :class:`ContractError` naming the table and the rule or clause.
+    """
+    with duckdb.connect() as connection:
+        for table in contract.tables.values():
+            columns = ", ".join(f"{identifier(n)} {t}" for n, t in duckdb_schema(table, provenance=True).items())
+            connection.execute(f"create or replace temp table promised ({columns})")
+            clauses = [(f"checks.{c.rule}", c.sql) for c in table.checks]
+            for kind in ("persons", "relationships", "memberships", "case_links"):
+                clauses += [(f"{kind}.{i}.where", r.where) for i, r in enumerate(getattr(table, kind)) if r.where]
+            for place, clause in clauses:
+                try:
+                    connection.execute(f"select cast(({clause}) as boolean) from promised")
+                except duckdb.Error as error:
+                    reason = str(error).splitlines()[0]
+                    raise ContractError(
+                        f"{contract.system}/contract.yml: tables.{table.name}.{place}: {reason}"
+                    ) from error
