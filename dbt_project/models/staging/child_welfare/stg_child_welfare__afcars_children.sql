@@ -71,10 +71,10 @@ select
     end as e22_health_assessment_meaning,
     e23_health_conditions,  -- E23_health_conditions
     case e23_health_conditions
-        when '0' then 'none'
+        when '0' then 'not_assessed'
         when '1' then 'yes'
-        when '2' then 'pending'
-        when '3' then 'not_assessed'
+        when '2' then 'none'
+        when '3' then 'pending'
     end as e23_health_conditions_meaning,
     e24_health_intellectual_disability,  -- E24_health_intellectual_disability
     case e24_health_intellectual_disability
@@ -143,6 +143,14 @@ select
         when '2' then 'previous'
     end as e34_health_other_condition_meaning,
     e35_school_enrollment,  -- E35_school_enrollment
+    case e35_school_enrollment
+        when '0' then 'not_enrolled'
+        when '1' then 'not_school_age'
+        when '2' then 'elementary'
+        when '3' then 'secondary'
+        when '4' then 'post_secondary'
+        when '5' then 'college'
+    end as e35_school_enrollment_meaning,
     e36_school_highest_completed,  -- E36_school_highest_completed
     e37_school_special_education,  -- E37_school_special_education
     case e37_school_special_education

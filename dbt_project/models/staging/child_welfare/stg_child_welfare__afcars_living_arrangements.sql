@@ -94,6 +94,7 @@ select
         when '2' then 'unmarried_couple'
         when '3' then 'separated'
         when '4' then 'single'
+        when '5' then 'married_alone'
     end as e123_marital_status_of_foster_parents_meaning,
     e124_relationship_to_foster_parents,  -- E124_relationship_to_foster_parents
     case e124_relationship_to_foster_parents

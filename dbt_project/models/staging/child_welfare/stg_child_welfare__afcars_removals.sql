@@ -87,6 +87,7 @@ select
         when '2' then 'unmarried_couple'
         when '3' then 'separated'
         when '4' then 'single'
+        when '5' then 'married_alone'
     end as e157_marital_status_of_adoptive_parents_meaning,
     e158_relationship_to_adoptive_parents_relative,  -- E158_relationship_to_adoptive_parents_relative
     case e158_relationship_to_adoptive_parents_relative
@@ -180,18 +181,19 @@ select
     end as e183_adoptive_parent2_sex_meaning,
     e184_inter_intrajurisdictional_adoption,  -- E184_inter_intrajurisdictional_adoption
     case e184_inter_intrajurisdictional_adoption
-        when '1' then 'interjurisdictional'
-        when '2' then 'intrajurisdictional'
+        when '1' then 'within'
+        when '2' then 'outside'
         when '3' then 'intercountry'
     end as e184_inter_intrajurisdictional_adoption_meaning,
     e185_assistance_agreement_type,  -- E185_assistance_agreement_type
     case e185_assistance_agreement_type
+        when '0' then 'none'
         when '1' then 'iv_e_adoption'
         when '2' then 'state_adoption'
-        when '3' then 'adoption_nonrecurring'
-        when '4' then 'iv_e_guardianship'
-        when '5' then 'state_guardianship'
-        when '6' then 'none'
+        when '3' then 'iv_e_adoption_nonrecurring'
+        when '4' then 'iv_e_adoption_medicaid'
+        when '5' then 'iv_e_guardianship'
+        when '6' then 'state_guardianship'
     end as e185_assistance_agreement_type_meaning,
     e186_siblings_in_adoptive_home,  -- E186_siblings_in_adoptive_home
     _delivered_on as delivered_on

@@ -20,6 +20,7 @@ select
         when 'D' then 'declined'
     end as hispanic_cd_meaning,
     deceased_date,
+    birth_facility_name,
     birth_city,
     tribal_membership_ind,
     icwa_status_cd,

@@ -75,7 +75,6 @@ select
         when 'ICWA' then 'transfer'
         when 'RUNA' then 'runaway'
         when 'DEAT' then 'death'
-        when 'VOID' then 'other'
         when 'OTHR' then 'other'
     end as exit_reason_cd_meaning,
     source_system,

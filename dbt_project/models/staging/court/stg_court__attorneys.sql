@@ -7,13 +7,13 @@ select
     attorney_id,  -- JudicialOfficialBarIdentification
     role_cd,
     case role_cd
-        when 'PAT' then 'PARENT_ATTORNEY'
-        when 'CAT' then 'CHILD_ATTORNEY'
-        when 'GAL' then 'GAL'
-        when 'CASA' then 'CASA'
-        when 'AAT' then 'AGENCY_ATTORNEY'
-        when 'TAT' then 'TRIBAL_ATTORNEY'
-        when 'OTH' then 'OTHER'
+        when 'PAT' then 'parent_attorney'
+        when 'CAT' then 'child_attorney'
+        when 'GAL' then 'gal'
+        when 'CASA' then 'casa'
+        when 'AAT' then 'agency_attorney'
+        when 'TAT' then 'tribal_attorney'
+        when 'OTH' then 'other'
     end as role_cd_meaning,
     appointed_date,
     withdrawn_date,

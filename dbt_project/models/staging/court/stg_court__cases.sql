@@ -17,26 +17,26 @@ select
     filed_date,  -- CaseFiling/DocumentFiledDate
     status_cd,  -- CaseStatus
     case status_cd
-        when 'OP' then 'OPEN'
-        when 'RO' then 'OPEN'
-        when 'CL' then 'CLOSED'
-        when 'TR' then 'CLOSED'
-        when 'IN' then 'INACTIVE'
+        when 'OP' then 'open'
+        when 'RO' then 'open'
+        when 'CL' then 'closed'
+        when 'TR' then 'closed'
+        when 'IN' then 'inactive'
     end as status_cd_meaning,
     closed_date,  -- CaseDisposition/Date
     closure_reason_cd,
     case closure_reason_cd
-        when 'REU' then 'REUNIFICATION'
-        when 'REL' then 'RELATIVE'
-        when 'GUA' then 'GUARDIANSHIP'
-        when 'ADO' then 'ADOPTION'
-        when 'EMA' then 'EMANCIPATION'
-        when 'TRF' then 'TRANSFER'
-        when 'TRB' then 'TRANSFER_TRIBAL'
-        when 'DIS' then 'DISMISSED'
-        when 'CON' then 'CONSOLIDATED'
-        when 'DTH' then 'DEATH'
-        when 'OTH' then 'OTHER'
+        when 'REU' then 'reunification'
+        when 'REL' then 'relative'
+        when 'GUA' then 'guardianship'
+        when 'ADO' then 'adoption'
+        when 'EMA' then 'emancipation'
+        when 'TRF' then 'transfer'
+        when 'TRB' then 'transfer_tribal'
+        when 'DIS' then 'dismissed'
+        when 'CON' then 'consolidated'
+        when 'DTH' then 'death'
+        when 'OTH' then 'other'
     end as closure_reason_cd_meaning,
     judge_id,  -- CaseJudge
     related_case_no,  -- CaseRelatedCase

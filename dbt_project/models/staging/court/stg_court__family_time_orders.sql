@@ -9,12 +9,12 @@ select
     minutes_per_visit,
     supervision_cd,
     case supervision_cd
-        when 'UNS' then 'UNSUPERVISED'
-        when 'MON' then 'MONITORED'
-        when 'SUP' then 'SUPERVISED'
-        when 'REL' then 'SUPERVISED'
-        when 'THE' then 'THERAPEUTIC'
-        when 'NOC' then 'NO_CONTACT'
+        when 'UNS' then 'unsupervised'
+        when 'MON' then 'monitored'
+        when 'SUP' then 'supervised'
+        when 'REL' then 'supervised'
+        when 'THE' then 'therapeutic'
+        when 'NOC' then 'no_contact'
     end as supervision_cd_meaning,
     start_date,
     end_date,

@@ -7,11 +7,11 @@ select
     attended_ind,  -- CourtEventInputIndicator
     appeared_by_cd,
     case appeared_by_cd
-        when 'P' then 'IN_PERSON'
-        when 'V' then 'VIDEO'
-        when 'T' then 'PHONE'
-        when 'C' then 'COUNSEL_ONLY'
-        when 'W' then 'WAIVED'
+        when 'P' then 'in_person'
+        when 'V' then 'video'
+        when 'T' then 'phone'
+        when 'C' then 'counsel_only'
+        when 'W' then 'waived'
     end as appeared_by_cd_meaning,
     counsel_present_ind,
     _delivered_on as delivered_on

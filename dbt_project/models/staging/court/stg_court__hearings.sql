@@ -47,25 +47,25 @@ select
     continued_to_hearing_id,
     continuance_reason_cd,
     case continuance_reason_cd
-        when 'SVC' then 'SERVICE'
-        when 'ATTY' then 'COUNSEL'
-        when 'PAR' then 'PARENT'
-        when 'AGY' then 'AGENCY'
-        when 'DISC' then 'EVIDENCE'
-        when 'CRT' then 'COURT'
-        when 'ICWA' then 'ICWA'
-        when 'AGR' then 'AGREED'
-        when 'INT' then 'INTERPRETER'
-        when 'OTH' then 'OTHER'
+        when 'SVC' then 'service'
+        when 'ATTY' then 'counsel'
+        when 'PAR' then 'parent'
+        when 'AGY' then 'agency'
+        when 'DISC' then 'evidence'
+        when 'CRT' then 'court'
+        when 'ICWA' then 'icwa'
+        when 'AGR' then 'agreed'
+        when 'INT' then 'interpreter'
+        when 'OTH' then 'other'
     end as continuance_reason_cd_meaning,
     judge_id,  -- CourtEventJudge
     modality_cd,
     case modality_cd
-        when 'INP' then 'IN_PERSON'
-        when 'VID' then 'VIDEO'
-        when 'TEL' then 'PHONE'
-        when 'HYB' then 'HYBRID'
-        when 'PAP' then 'PAPER'
+        when 'INP' then 'in_person'
+        when 'VID' then 'video'
+        when 'TEL' then 'phone'
+        when 'HYB' then 'hybrid'
+        when 'PAP' then 'paper'
     end as modality_cd_meaning,
     next_hearing_ts,
     _delivered_on as delivered_on

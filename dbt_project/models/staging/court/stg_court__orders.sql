@@ -8,8 +8,8 @@ select
     child_party_id,
     order_type_cd,  -- FNDG_ORDCD
     case order_type_cd
-        when 'F' then 'FINDING'
-        when 'O' then 'ORDER'
+        when 'F' then 'finding'
+        when 'O' then 'order'
     end as order_type_cd_meaning,
     finding_cd,  -- FNDGORDC
     case finding_cd
@@ -40,21 +40,21 @@ select
     contrary_to_welfare_ind,
     permanency_goal_cd,
     case permanency_goal_cd
-        when 'REU' then 'REUNIFICATION'
-        when 'REL' then 'RELATIVE'
-        when 'ADO' then 'ADOPTION'
-        when 'GUA' then 'GUARDIANSHIP'
-        when 'APP' then 'APPLA'
+        when 'REU' then 'reunification'
+        when 'REL' then 'relative'
+        when 'ADO' then 'adoption'
+        when 'GUA' then 'guardianship'
+        when 'APP' then 'planned_permanent_living_arrangement'
     end as permanency_goal_cd_meaning,
     custody_cd,  -- ChildLegalCustodyParty
     case custody_cd
-        when 'PAR' then 'PARENT'
-        when 'REL' then 'RELATIVE'
-        when 'AGY' then 'AGENCY'
-        when 'GDN' then 'GUARDIAN'
-        when 'FOS' then 'FOSTER_PARENT'
-        when 'TRB' then 'TRIBE'
-        when 'OTH' then 'OTHER'
+        when 'PAR' then 'parent'
+        when 'REL' then 'relative'
+        when 'AGY' then 'agency'
+        when 'GDN' then 'guardian'
+        when 'FOS' then 'foster_parent'
+        when 'TRB' then 'tribe'
+        when 'OTH' then 'other'
     end as custody_cd_meaning,
     effective_date,
     _delivered_on as delivered_on

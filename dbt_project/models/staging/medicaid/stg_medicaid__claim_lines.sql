@@ -42,12 +42,8 @@ select
     end as line_adjustment_ind_meaning,
     line_status,  -- CLL_STUS_CD
     case line_status
-        when '1' then 'paid'
-        when '3' then 'paid'
         when '26' then 'denied'
-        when '65' then 'paid'
         when '87' then 'denied'
-        when '107' then 'paid'
         when '542' then 'denied'
         when '585' then 'denied'
         when '654' then 'denied'
