@@ -151,4 +151,6 @@ def run(
 
 
 def _first_line(error: BaseException | None) -> str:
-    return str(error).strip().splitlines()[0] if error else "no reason given"
+    """The start of dbt's own words about the project's text. Never used for errors about rows."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:3]) if error else "no reason given"

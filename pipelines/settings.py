@@ -136,7 +136,7 @@ class Period(_Strict):
 
 
 class Parameters(_Strict):
-    """Where courts and states differ. Handed to dbt as variables of the same names; what is left out is dbt's default."""
+    """Where courts and states differ: dbt variables of the same names. What is left out is dbt's default."""
 
     within_rule: Literal["ANNIV_INCL", "ANNIV_EXCL", "DAYS_365"] | None = None
     metric_periods: list[Period] | None = None

@@ -1,0 +1,237 @@
+"""``kinweave``: everything a person does with a deployment, one verb each.
+
+Imports are made inside the verbs, so that ``kinweave --help`` answers at once. Errors are one line of cause and, where
+there is one, one line of what to do: no traceback, and never a value of a delivered row.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
+
+import typer
+
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pipelines.storage import Home
+
+app = typer.Typer(
+    name="kinweave",
+    help="Four agencies' deliveries to one linked, governed warehouse of children and families.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+HomeOption = Annotated[
+    Path | None, typer.Option("--home", help="The deployment folder; else KINWEAVE_HOME, ., ./demo-home.")
+]
+
+#: Errors written for a person to read; any other error is ours and only its kind is shown.
+_SPEAKING = {
+    "SettingsError", "ContractError", "NightError", "NightBusy", "ReleaseError", "GateClosed", "DbtError",
+    "LandingError", "TrainingError", "LinkageError",
+}  # fmt: skip
+
+
+def _plain_errors(verb: Callable[P, R]) -> Callable[P, R]:
+    """Run ``verb``; turn what it raises into a line on standard error and exit code 1."""
+
+    @functools.wraps(verb)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        from pipelines.settings import quiet
+
+        quiet()
+        try:
+            return verb(*args, **kwargs)
+        except (typer.Exit, typer.Abort):
+            raise
+        except KeyboardInterrupt:
+            _complain("stopped. Nothing half-done is visible; run it again when you like.")
+            raise typer.Exit(130) from None
+        except PermissionError as error:
+            _complain(f"may not write or read {error.filename}: check its owner and permissions.")
+        except OSError as error:
+            _complain(f"{error.strerror or type(error).__name__}: {error.filename or 'the disc'}.")
+        except Exception as error:
+            if type(error).__name__ in _SPEAKING:
+                _complain(str(error))
+            else:
+                last = error.__traceback__
+                while last is not None and last.tb_next is not None:
+                    last = last.tb_next
+                where = f"{Path(last.tb_frame.f_code.co_filename).name}:{last.tb_lineno}" if last else "?"
+                _complain(f"unexpected {type(error).__name__} at {where}. Please report this line.")
+        raise typer.Exit(1)
+
+    return wrapped
+
+
+def _complain(message: str) -> None:
+    typer.secho(f"kinweave: {message}", err=True, fg=typer.colors.RED)
+
+
+def _home(given: Path | None) -> Home:
+    from pipelines.settings import find_home
+    from pipelines.storage import Home
+
+    return Home(find_home(given))
+
+
+@app.command()
+@_plain_errors
+def init(
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
+) -> None:
+    """Create a deployment: a commented jurisdiction.yml, drop folders, a vault and Dagster's settings."""
+    from pipelines.deployment import create
+
+    home = create(folder)
+    console = _console()
+    console.print(f"[bold]Deployment created in {home.root}[/bold]")
+    console.print(f"1. Fill in {home.jurisdiction}")
+    console.print(f"2. Put files into {home.root / 'inbox'}/<system>/")
+    console.print(f"3. kinweave run --home {home.root}")
+
+
+@app.command()
+@_plain_errors
+def demo(
+    people: Annotated[int, typer.Option(help="How many people the simulated jurisdiction has.", min=200)] = 25_000,
+    home: Annotated[Path, typer.Option("--home", help="Where to build it.")] = Path("demo-home"),
+) -> None:
+    """Simulate a jurisdiction, deliver three times, train once, run three nights, show what came out."""
+    from pipelines.tour import tour
+
+    tour(home, people, _console())
+
+
+@app.command()
+@_plain_errors
+def run(
+    home: HomeOption = None,
+    as_of: Annotated[
+        dt.datetime | None,
+        typer.Option("--as-of", formats=["%Y-%m-%d"], help="Replay the night of this day, without publishing."),
+    ] = None,
+) -> None:
+    """Land what lies in the drop folders, link, build, test and publish."""
+    from pipelines import summary
+    from pipelines.night import Night, run_night
+
+    place, console = _home(home), _console()
+    day = as_of.date() if as_of else None
+    with _steps(console) as on_step:
+        outcome = run_night(place, as_of=day, on_step=on_step)
+    summary.show_outcome(console, Night(place, day), outcome)
+    if not outcome.success:
+        raise typer.Exit(1)
+
+
+@app.command()
+@_plain_errors
+def train(
+    home: HomeOption = None,
+    name: Annotated[str | None, typer.Option(help="Name of the model; else the cut and a number.")] = None,
+) -> None:
+    """Train a linkage model on the people at hand. Nights use the newest, or the one vault/models/current names."""
+    from pipelines import summary
+    from pipelines.night import train_model
+
+    place, console = _home(home), _console()
+    with _steps(console) as on_step:
+        card = train_model(place, name, on_step=on_step)
+    summary.show_model(console, card)
+
+
+@app.command()
+@_plain_errors
+def status(home: HomeOption = None) -> None:
+    """Current release, sources and their freshness, what was loaded and quarantined, open alerts."""
+    from pipelines import summary
+
+    summary.show_status(_console(), _home(home))
+
+
+@app.command()
+@_plain_errors
+def validate(
+    files: Annotated[list[Path], typer.Argument(help="Files as they would be delivered.")],
+    system: Annotated[str | None, typer.Option(help="The source, when the file name does not tell.")] = None,
+) -> None:
+    """Check files against their contract with the rules of the load, offline, before they are sent."""
+    from pipelines import summary
+
+    if not summary.show_validation(_console(), files, system):
+        raise typer.Exit(1)
+
+
+@app.command()
+@_plain_errors
+def query(
+    sql: Annotated[str, typer.Argument(help="One SQL statement; try: from data_dictionary")],
+    home: HomeOption = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
+    rows: Annotated[int, typer.Option(help="How many rows the table shows.", min=1)] = 50,
+) -> None:
+    """Ask the current release. Read-only: the connection reaches no file, no network and no setting."""
+    from pipelines import summary
+
+    if not summary.show_query(_console(), _home(home), sql, as_csv, rows):
+        raise typer.Exit(1)
+
+
+@app.command()
+@_plain_errors
+def ui(
+    home: HomeOption = None,
+    port: Annotated[int, typer.Option(help="On this machine only.", min=1, max=65535)] = 3000,
+) -> None:
+    """Open Dagster on the deployment: the flow, its checks, the schedule and the drop-folder sensor."""
+    import subprocess
+
+    from pipelines.night import prepare_dagster_home
+    from pipelines.settings import child_environment
+
+    place = _home(home)
+    prepare_dagster_home(place)
+    workspace = place.dagster_dir / "workspace.yaml"
+    command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "--host", "127.0.0.1", "--port", str(port)]
+    environment = child_environment(KINWEAVE_HOME=str(place.root), DAGSTER_HOME=str(place.dagster_dir))
+    _console().print(f"Dagster at http://127.0.0.1:{port} for {place.root}. Stop with Ctrl-C.")
+    raise typer.Exit(subprocess.call(command, env=environment))
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+@contextmanager
+def _steps(console: Console) -> Iterator[Callable[[str, str], None]]:
+    """Show a line per step while it runs and how long it took when it is done."""
+    from pipelines.summary import Steps
+
+    with Steps(console) as steps:
+        yield steps.on_step
+
+
+def main() -> Any:
+    """Entry point of ``python -m pipelines.cli``."""
+    return app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""Who is who, who is family: the linkage room's steps as assets, its results as checks. Counts only."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+
+from pipelines.defs.resources import GROUPS, Deployment
+from pipelines.defs.warehouse import staging
+
+_OFFERED = ("person_records", "person_relationships", "case_members", "case_links")
+
+
+def _spec(name: str, description: str, deps: list[Any]) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        ["linkage", name], description=description, deps=deps, group_name=GROUPS["linkage"], kinds={"python", "duckdb"}
+    )
+
+
+def counts(summary: Any) -> dict[str, Any]:
+    """The numbers of a summary, nested names joined with a dot: what may be shown of it."""
+    data = summary if isinstance(summary, Mapping) else vars(summary)
+    found: dict[str, Any] = {}
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            found |= {f"{key}.{inner}": v for inner, v in counts(value).items()}
+        elif isinstance(value, bool | int | float):
+            found[str(key)] = value
+    return found
+
+
+_STAGED = [key for key in sorted(staging.keys) if key.path[-1].split("__")[-1] in _OFFERED]
+
+
+@dg.multi_asset(
+    specs=[
+        _spec("person_records", "One standardised row per person record of any source; placeholders nulled.", _STAGED)
+    ],
+    name="person_records",
+)
+def person_records(deployment: Deployment) -> Iterator[dg.MaterializeResult]:
+    """Standardise what the sources say about people."""
+    import linkage
+
+    night = deployment.night
+    summary = linkage.build_records(night.workspace.staged_dir, night.workspace.linkage_dir)
+    yield dg.MaterializeResult(["linkage", "person_records"], metadata=counts(summary))
+
+
+@dg.multi_asset(
+    specs=[
+        _spec("person_scores", "Scored pairs of person records, by the trained model.", [["linkage", "person_records"]])
+    ],
+    name="person_scores",
+)
+def person_scores(deployment: Deployment) -> Iterator[dg.MaterializeResult]:
+    """Score pairs with the model in use; nothing is trained at night."""
+    import linkage
+
+    night = deployment.night
+    summary = linkage.score(night.workspace.linkage_dir, night.model_dir())
+    yield dg.MaterializeResult(["linkage", "person_scores"], metadata=counts(summary))
+
+
+@dg.multi_asset(
+    specs=[
+        _spec("person_crosswalk", "Source record to person_id.", [["linkage", "person_scores"]]),
+        _spec(
+            "person_facts",
+            "What each record says of its person, without direct identifiers.",
+            [["linkage", "person_scores"]],
+        ),
+        _spec(
+            "match_rates", "Share of each system's people found in each other system.", [["linkage", "person_scores"]]
+        ),
+    ],
+    check_specs=[
+        dg.AssetCheckSpec("every_record_has_one_person", asset=["linkage", "person_crosswalk"]),
+        dg.AssetCheckSpec("no_person_too_large", asset=["linkage", "person_crosswalk"]),
+        dg.AssetCheckSpec("match_rates_hold", asset=["linkage", "match_rates"]),
+    ],
+    name="person_crosswalk",
+)
+def person_crosswalk(deployment: Deployment) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    """Resolve scored pairs to people and give them their stable IDs."""
+    import linkage
+    from pipelines.storage import connect, quoted
+
+    night = deployment.night
+    folder, limits = night.workspace.linkage_dir, night.jurisdiction.thresholds
+    summary = linkage.resolve(
+        folder, night.home.registry_dir, night.cut(), night.secret(), night.decisions(), persist=night.persist
+    )
+    for name in ("person_crosswalk", "person_facts", "match_rates"):
+        yield dg.MaterializeResult(["linkage", name], metadata=counts(summary) if name == "person_crosswalk" else None)
+    with connect() as database:
+        crosswalk = f"read_parquet({quoted(folder / 'person_crosswalk.parquet')})"
+        open_rows = f"(select * from {crosswalk} where valid_to is null)"
+        twice, largest = database.execute(
+            f"select (select count(*) from (select 1 from {open_rows} group by source_system, source_record_id"
+            " having count(distinct person_id) > 1)),"
+            f" (select coalesce(max(n), 0) from (select count(*) as n from {open_rows} group by person_id))"
+        ).fetchall()[0]
+        low, pairs = database.execute(
+            "select count(*) filter (rate < ?), count(*) from"
+            f" read_parquet({quoted(folder / 'match_rates.parquet')}) where n_a > 0",
+            [limits.min_match_rate],
+        ).fetchall()[0]
+    yield dg.AssetCheckResult(
+        passed=twice == 0,
+        check_name="every_record_has_one_person",
+        asset_key=["linkage", "person_crosswalk"],
+        metadata={"records_with_two_people": twice},
+    )
+    yield dg.AssetCheckResult(
+        passed=largest <= limits.max_person_records,
+        check_name="no_person_too_large",
+        asset_key=["linkage", "person_crosswalk"],
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"records_in_largest_person": largest, "limit": limits.max_person_records},
+    )
+    yield dg.AssetCheckResult(
+        passed=low == 0,
+        check_name="match_rates_hold",
+        asset_key=["linkage", "match_rates"],
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"pairs_below_limit": low, "pairs": pairs, "limit": limits.min_match_rate},
+    )
+
+
+@dg.multi_asset(
+    specs=[
+        _spec(
+            "parent_child", "Who is whose parent, in which role, with the evidence.", [["linkage", "person_crosswalk"]]
+        ),
+        _spec("family_member", "Dated membership of people in families.", [["linkage", "person_crosswalk"]]),
+    ],
+    check_specs=[dg.AssetCheckSpec("no_family_too_large", asset=["linkage", "family_member"])],
+    name="families",
+)
+def families(deployment: Deployment) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    """Group children by their mother, with whoever belongs to them, under stable family IDs."""
+    import linkage
+    from pipelines.storage import connect, quoted
+
+    night = deployment.night
+    folder, limits = night.workspace.linkage_dir, night.jurisdiction.thresholds
+    summary = linkage.build_families(
+        folder, night.home.registry_dir, night.cut(), night.secret(), persist=night.persist
+    )
+    yield dg.MaterializeResult(["linkage", "parent_child"])
+    yield dg.MaterializeResult(["linkage", "family_member"], metadata=counts(summary))
+    with connect() as database:
+        largest = database.execute(
+            "select coalesce(max(n), 0) from (select count(distinct person_id) as n from"
+            f" read_parquet({quoted(folder / 'family_member.parquet')}) group by family_id)"
+        ).fetchall()[0][0]
+    yield dg.AssetCheckResult(
+        passed=largest <= limits.max_family_size,
+        check_name="no_family_too_large",
+        asset_key=["linkage", "family_member"],
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"people_in_largest_family": largest, "limit": limits.max_family_size},
+    )

@@ -1,0 +1,61 @@
+"""The release as an asset: the gate, the publication, and the proof that what lies there is what was built."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from pipelines import dbt
+from pipelines.defs.resources import GROUPS, Deployment
+from pipelines.defs.warehouse import warehouse
+from pipelines.releases import GateClosed, ReleaseError, publish
+
+_PUBLISHED = [key for key in sorted(warehouse.keys) if key.path[0] in ("marts", "metrics", "quality")]
+
+
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec(
+            ["releases", "warehouse"],
+            description="The de-identified warehouse: one DuckDB file, Parquet, data dictionary and manifest.",
+            deps=_PUBLISHED,
+            group_name=GROUPS["releases"],
+            kinds={"duckdb", "parquet"},
+        )
+    ],
+    check_specs=[
+        dg.AssetCheckSpec("gate_passed", asset=["releases", "warehouse"], description="No identifier leaves."),
+        dg.AssetCheckSpec("verified", asset=["releases", "warehouse"], description="Hashes and rows as published."),
+    ],
+    name="release",
+)
+def release(deployment: Deployment) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    """Publish tonight's marts atomically; a replayed night stays in its own folder."""
+    night, key = deployment.night, ["releases", "warehouse"]
+    try:
+        done = publish(
+            night.workspace,
+            night.releases_dir,
+            cut=night.cut(),
+            dbt_manifest=dbt.read_manifest(night.workspace),
+            contracts=night.contracts,
+            secret=night.secret(),
+            provenance=night.provenance(),
+            keep=night.jurisdiction.night.keep_releases,
+        )
+    except GateClosed as error:
+        yield dg.AssetCheckResult(passed=False, check_name="gate_passed", asset_key=key)
+        raise dg.Failure(str(error)) from error
+    except ReleaseError as error:
+        yield dg.AssetCheckResult(passed=False, check_name="verified", asset_key=key)
+        raise dg.Failure(str(error)) from error
+    yield dg.MaterializeResult(
+        key,
+        metadata={
+            "release_id": done.release_id,
+            "tables": len(done.table_hashes),
+            "rows": sum(t["rows"] for t in done.manifest["tables"]),
+            "is_new": done.is_new,
+        },
+    )
+    yield dg.AssetCheckResult(passed=True, check_name="gate_passed", asset_key=key)
+    yield dg.AssetCheckResult(passed=True, check_name="verified", asset_key=key)

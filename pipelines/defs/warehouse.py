@@ -1,0 +1,74 @@
+"""dbt as two steps, staging before linkage and the rest after it. Its tests become asset checks."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, dbt_assets
+from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
+
+from pipelines import dbt
+from pipelines.defs.resources import GROUPS, Deployment, graph_workspace
+from pipelines.night import Night
+
+STAGING = "fqn:kinweave.staging"
+_MANIFEST = dbt.read_manifest(graph_workspace())
+
+
+class Translator(DagsterDbtTranslator):
+    """Asset key = layer/name; group = layer."""
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        if dbt_resource_props["resource_type"] == "source":
+            source = dbt_resource_props["source_name"]
+            stated = dbt_resource_props.get("meta", {}).get("dagster", {}).get("asset_key")
+            return dg.AssetKey(stated or [source, dbt_resource_props["name"]])
+        return dg.AssetKey([_layer(dbt_resource_props), dbt_resource_props["name"]])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        if dbt_resource_props["resource_type"] == "source":
+            return None
+        return GROUPS[_layer(dbt_resource_props)]
+
+
+def _layer(props: Mapping[str, Any]) -> str:
+    if props["resource_type"] == "seed":
+        return "reference"
+    layers = [part for part in props["fqn"][1:-1] if part in GROUPS]
+    return layers[-1] if layers else "marts"
+
+
+_TRANSLATOR = Translator()
+
+
+def _run(
+    context: dg.AssetExecutionContext, night: Night, command: str, select: list[str], exclude: list[str] | None = None
+) -> Iterator[Any]:
+    try:
+        outcome = dbt.run(command, night.workspace, night.dbt_vars(), select, exclude)
+    except dbt.DbtError as error:
+        if error.is_locked:
+            # Somebody looks at the warehouse with a client: they will be gone soon.
+            raise dg.RetryRequested(max_retries=3, seconds_to_wait=20) from error
+        raise dg.Failure(str(error)) from error
+    for raw in outcome.events:
+        message = DbtCoreCliEventMessage(raw_event=raw, event_history_metadata={})
+        yield from message.to_default_asset_events(_MANIFEST, _TRANSLATOR, context)
+    if outcome.failed_models:
+        raise dg.Failure(f"dbt could not build: {', '.join(sorted(outcome.failed_models))}")
+    if outcome.failed_tests:
+        raise dg.Failure(f"dbt tests failed: {', '.join(sorted(outcome.failed_tests))}")
+
+
+@dbt_assets(manifest=_MANIFEST, select=STAGING, dagster_dbt_translator=_TRANSLATOR, name="staging")
+def staging(context: dg.AssetExecutionContext, deployment: Deployment) -> Iterator[Any]:
+    """Typed deliveries as views without names, and what linkage reads as Parquet in the vault."""
+    night = deployment.night
+    night.workspace.staged_dir.mkdir(parents=True, exist_ok=True)
+    yield from _run(context, night, "run", [STAGING])
+
+
+@dbt_assets(manifest=_MANIFEST, exclude=STAGING, dagster_dbt_translator=_TRANSLATOR, name="warehouse")
+def warehouse(context: dg.AssetExecutionContext, deployment: Deployment) -> Iterator[Any]:
+    """People, families, events and measures, each tested as it is built."""
+    yield from _run(context, deployment.night, "build", ["kinweave"], [STAGING, "test_type:unit"])

@@ -1,0 +1,359 @@
+"""One night: its cut, its workspace, its lock, and what determines it. Starts the Dagster job in this process.
+
+What each step does lies in the rooms; in which order, in ``defs``. Here is what all steps of a night share.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import fcntl
+import hashlib
+import os
+import secrets
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expectations.contract import SOURCES_DIR, Contract, load_contracts
+from pipelines.alerts import Alert, send
+from pipelines.releases.manifest import canonical_json, sha256_text
+from pipelines.settings import REPOSITORY, Jurisdiction, export, load_jurisdiction
+from pipelines.storage import Home, Workspace, atomic_path, connect, quoted, read_jsonl, write_atomic
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+JOB = "night"
+RECORDS_JOB = "records"
+
+
+class NightError(Exception):
+    """A night that cannot start or did not finish. The message says which step and what to do."""
+
+
+class NightBusy(NightError):
+    """Another run holds the deployment."""
+
+
+@contextmanager
+def night_lock(home: Home) -> Iterator[None]:
+    """Hold the deployment for one run. Raises :class:`NightBusy` at once when another process has it.
+
+    The operating system frees the lock when a process dies, so a killed night never blocks the next one.
+    """
+    home.root.mkdir(parents=True, exist_ok=True)
+    with (home.root / ".night.lock").open("a+") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            handle.seek(0)
+            holder = handle.read().strip()
+            who = f" (process {holder})" if holder.isdigit() else ""
+            raise NightBusy(f"another run{who} is at work in {home.root}: wait until it has ended") from error
+        handle.truncate(0)
+        handle.write(str(os.getpid()))
+        handle.flush()
+        yield
+
+
+@cache
+def code_version() -> str:
+    """Version of the package and a hash over the code and configuration of all rooms."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    digest = hashlib.sha256()
+    for room in ("expectations", "linkage", "pipelines", "dbt_project"):
+        for path in sorted((REPOSITORY / room).rglob("*")):
+            inside = path.relative_to(REPOSITORY)
+            if path.suffix in (".py", ".sql", ".yml", ".yaml", ".csv", ".json") and "target" not in inside.parts:
+                digest.update(inside.as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    try:
+        number = version("kinweave")
+    except PackageNotFoundError:
+        number = "0"
+    return f"{number}+{digest.hexdigest()[:12]}"
+
+
+@cache
+def all_contracts() -> Mapping[str, Contract]:
+    """Every source's contract, read once per process."""
+    return load_contracts(SOURCES_DIR)
+
+
+@dataclass
+class Night:
+    """What the steps of one night share. ``as_of`` replays the night of that day in a workspace of its own."""
+
+    home: Home
+    as_of: dt.date | None = None
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        return self.home.workspace(self.as_of)
+
+    @cached_property
+    def contracts(self) -> Mapping[str, Contract]:
+        return all_contracts()
+
+    @cached_property
+    def jurisdiction(self) -> Jurisdiction:
+        return load_jurisdiction(self.home.root)
+
+    @property
+    def persist(self) -> bool:
+        """Whether new IDs enter the ledgers and the release becomes the current one."""
+        return self.as_of is None
+
+    @property
+    def releases_dir(self) -> Path:
+        return self.home.releases_dir if self.persist else self.workspace.root / "releases"
+
+    def deliveries(self) -> list[dict[str, Any]]:
+        """Accepted deliveries up to the cut, one per file and table, in the order they were logged."""
+        return [
+            line
+            for line in read_jsonl(self.home.delivery_log)
+            if line["status"] == "accepted"
+            and (self.as_of is None or dt.date.fromisoformat(line["received_on"]) <= self.as_of)
+        ]
+
+    def cut(self) -> dt.date:
+        """The night's cut: the latest day an accepted file was received. Raises :class:`NightError` before any."""
+        days = [dt.date.fromisoformat(line["received_on"]) for line in self.deliveries()]
+        if not days:
+            until = f" up to {self.as_of}" if self.as_of else ""
+            raise NightError(f"no file has been accepted{until}: put deliveries into {self.home.root}/inbox/<system>/")
+        return max(days)
+
+    def freshness(self) -> list[tuple[str, dt.date | None, dt.date | None]]:
+        """Per source: system, last accepted delivery, and the day since when it is older than promised (or None)."""
+        latest: dict[str, dt.date] = {}
+        for line in self.deliveries():
+            day = dt.date.fromisoformat(line["received_on"])
+            latest[line["system"]] = max(day, latest.get(line["system"], day))
+        cut = self.cut()
+        rows: list[tuple[str, dt.date | None, dt.date | None]] = []
+        for system, contract in self.contracts.items():
+            last = latest.get(system)
+            due = (last or min(latest.values())) + dt.timedelta(days=contract.delivery.max_age_days)
+            # A source that never delivered has been missing since the first night.
+            since = due if last and cut > due else (min(latest.values()) if not last else None)
+            rows.append((system, last, since))
+        return rows
+
+    def write_config(self) -> None:
+        """Write the jurisdiction's own lists for dbt: ``config/sites.parquet``, ``config/source_freshness.parquet``."""
+        sites = [(s.site_id, s.site_name, s.county_fips, s.launched_date) for s in self.jurisdiction.sites]
+        _write_rows(
+            self.workspace.config_dir / "sites.parquet",
+            "site_id varchar, site_name varchar, county_fips varchar, launched_date date",
+            sites,
+        )
+        _write_rows(
+            self.workspace.config_dir / "source_freshness.parquet",
+            "system varchar, last_delivered_on date, stale_since date",
+            self.freshness(),
+        )
+
+    def dbt_vars(self) -> dict[str, Any]:
+        """Variables of a dbt run: the cut, stale sources, and the jurisdiction's parameters."""
+        stale = {system: since.isoformat() for system, _, since in self.freshness() if since}
+        return {"cutoff": self.cut().isoformat(), "stale_sources": stale, **self.jurisdiction.parameters.dbt_vars()}
+
+    def secret(self) -> bytes:
+        """The deployment's secret, from which opaque IDs and keys are made; created on first use, kept in the vault."""
+        path = self.home.root / "vault" / "secret.key"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_atomic(path, secrets.token_hex(32), mode=0o600)
+        return bytes.fromhex(path.read_text().strip())
+
+    def model_dir(self) -> Path:
+        """The linkage model in use: ``vault/models/current`` names it, else the newest. Raises :class:`NightError`."""
+        models = sorted(p for p in self.home.models_dir.glob("*") if p.is_dir() and not p.name.startswith("."))
+        if not models:
+            raise NightError("no linkage model has been trained: run `kinweave train`")
+        chosen = self.home.models_dir / "current"
+        if chosen.is_file():
+            named = self.home.models_dir / chosen.read_text(encoding="utf-8").strip()
+            if named not in models:
+                raise NightError(f"{chosen} names a model that is not there: run `kinweave train`")
+            return named
+        return max(models, key=lambda p: p.stat().st_mtime_ns)
+
+    def decisions(self) -> Path | None:
+        """The reviewers' decisions, when there are any."""
+        path = self.home.reviews_dir / "decisions.csv"
+        return path if path.exists() else None
+
+    def provenance(self) -> dict[str, Any]:
+        """What determines the release: inputs, decisions, configuration, model, contracts and code (law 3)."""
+        decisions = self.decisions()
+        return {
+            "inputs": sorted(
+                (
+                    {k: line[k] for k in ("system", "table", "delivery_id", "sha256", "received_on", "rows_loaded")}
+                    for line in self.deliveries()
+                ),
+                key=canonical_json,
+            ),
+            "code_version": code_version(),
+            "contract_versions": {system: c.version for system, c in self.contracts.items()},
+            "linkage_model": self.model_dir().name,
+            "configuration_hash": sha256_text(canonical_json(self.jurisdiction.model_dump(mode="json"))),
+            "decisions_hash": hashlib.sha256(decisions.read_bytes()).hexdigest() if decisions else None,
+            "stale_since": {s: since.isoformat() for s, _, since in self.freshness() if since},
+        }
+
+
+def _write_rows(target: Path, columns: str, rows: list[Any]) -> None:
+    with connect() as database, atomic_path(target) as temporary:
+        database.execute(f"create table t ({columns})")
+        if rows:
+            database.executemany(f"insert into t values ({', '.join('?' * len(rows[0]))})", rows)
+        database.execute(f"copy (select * from t order by all) to {quoted(temporary)} (format parquet)")
+
+
+# --- running it ------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Outcome:
+    """How a run ended. ``failures`` maps a step to the kind of error and its message."""
+
+    run_id: str
+    success: bool
+    failures: dict[str, str] = field(default_factory=dict)
+    failed_checks: list[str] = field(default_factory=list)
+
+
+def open_instance(home: Home) -> dg.DagsterInstance:
+    """The deployment's Dagster instance, kept in ``<home>/dagster``."""
+    import dagster as dg
+
+    prepare_dagster_home(home)
+    export(DAGSTER_HOME=str(home.dagster_dir), KINWEAVE_HOME=str(home.root))
+    return dg.DagsterInstance.from_config(str(home.dagster_dir))
+
+
+def prepare_dagster_home(home: Home) -> None:
+    """Write ``dagster.yaml`` and ``workspace.yaml`` into ``<home>/dagster`` where they are missing."""
+    home.dagster_dir.mkdir(parents=True, exist_ok=True)
+    for name in ("dagster.yaml", "workspace.yaml"):
+        if not (home.dagster_dir / name).exists():
+            template = Path(__file__).parent / "templates" / name
+            write_atomic(home.dagster_dir / name, template.read_text(encoding="utf-8"))
+
+
+def run_night(
+    home: Home,
+    *,
+    as_of: dt.date | None = None,
+    job: str = JOB,
+    on_step: Callable[[str, str], None] | None = None,
+) -> Outcome:
+    """Run the night as a Dagster job in this process and wait for it.
+
+    ``as_of`` replays an earlier night without publishing. ``on_step(step, state)`` is called as steps start, succeed
+    or fail. Raises :class:`NightBusy` when another run holds the deployment and :class:`SettingsError` when the
+    deployment cannot be read; a failed step is reported in the outcome, and told to whom alerts go.
+    """
+    import dagster as dg
+
+    from pipelines.defs.resources import Deployment
+
+    with night_lock(home), open_instance(home) as kept:
+        load_jurisdiction(home.root)
+        definition = _definitions(home).resolve_job_def(job)
+        # A replay's events would show as tonight's assets: they go to an instance that is thrown away.
+        with nullcontext(kept) if as_of is None else dg.DagsterInstance.ephemeral() as instance:
+            run_id = str(uuid.uuid4())
+            if on_step:
+                instance.add_event_listener(run_id, lambda entry: _tell(entry, on_step))
+            result = definition.execute_in_process(
+                instance=instance,
+                run_id=run_id,
+                raise_on_error=False,
+                resources={
+                    "deployment": Deployment(
+                        home=str(home.root), as_of=as_of.isoformat() if as_of else "", is_locked=True
+                    )
+                },
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            )
+            outcome = Outcome(
+                run_id,
+                result.success,
+                {e.step_key: _reason(e) for e in result.all_events if e.is_step_failure and e.step_key},
+                failed_checks(instance, run_id),
+            )
+    if as_of is None:
+        _tell_outcome(home, job, outcome)
+    return outcome
+
+
+@cache
+def _definitions_of(root: Path) -> dg.Definitions:
+    from pipelines.definitions import defs
+
+    return defs()
+
+
+def _definitions(home: Home) -> dg.Definitions:
+    return _definitions_of(home.root)
+
+
+def _tell(entry: Any, on_step: Callable[[str, str], None]) -> None:
+    event = entry.dagster_event
+    if event is None or event.step_key is None:
+        return
+    state = {"STEP_START": "started", "STEP_SUCCESS": "done", "STEP_FAILURE": "failed"}.get(event.event_type_value)
+    if state:
+        on_step(event.step_key, state)
+
+
+def _reason(event: Any) -> str:
+    """Why a step failed. Our own errors speak plainly and carry no value; of any other only its kind is shown."""
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        return str(data.user_failure_data.description)
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    if error is None:
+        return "no reason recorded"
+    if error.cls_name in _PLAIN_ERRORS:
+        return str(error.message).strip().removeprefix(f"{error.cls_name}: ").split(": ", 1)[-1]
+    return f"unexpected {error.cls_name}"
+
+
+#: Errors whose messages were written for a person and never carry a value.
+_PLAIN_ERRORS = {"NightError", "NightBusy", "SettingsError", "ContractError", "ReleaseError", "GateClosed", "DbtError"}
+
+
+def failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """Checks of a run that did not pass, as ``asset/key: check``."""
+    import dagster as dg
+
+    found = []
+    for record in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+        evaluation = record.get_dagster_event().asset_check_evaluation_data
+        if not evaluation.passed:
+            found.append(f"{evaluation.asset_key.to_user_string()}: {evaluation.check_name}")
+    return sorted(set(found))
+
+
+def _tell_outcome(home: Home, job: str, outcome: Outcome) -> None:
+    """The same alerts that the daemon's sensors send, under the same keys: who starts a run does not matter."""
+    if not outcome.success:
+        lines = tuple(f"Step failed: {step}" for step in sorted(outcome.failures))
+        send(
+            home, Alert(f"run:{outcome.run_id}", f"run of {job} failed", lines or ("It failed before its first step.",))
+        )
+    elif outcome.failed_checks:
+        count = len(outcome.failed_checks)
+        send(home, Alert(f"checks:{outcome.run_id}", f"{count} checks failed", tuple(outcome.failed_checks)))
