@@ -1,0 +1,298 @@
+"""Files in, deliveries out: each file is read once, accounted for row by row, and kept for good.
+
+The order of steps makes a kill harmless at any point: bytes first, then Parquet, then the log line, then the file
+leaves the inbox. What the log does not say has not happened and is done again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import duckdb
+
+from expectations.contract import Contract, Table
+from pipelines.landing.findings import Finding, Refused, letter, refuse
+from pipelines.landing.names import Match, is_safe, match, owner, owner_of_header, safe_name
+from pipelines.landing.readers import Received, read
+from pipelines.landing.rows import Sorted, publish, sort_rows
+from pipelines.storage import Home, append_jsonl, connect, locked, read_jsonl, sync_folder, write_atomic
+
+Status = Literal["accepted", "refused", "duplicate"]
+_ARRIVING = (".part", ".tmp", ".filepart", ".crdownload")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one table of one file (or of a whole file, then ``table`` is None).
+
+    ``rows_received == rows_loaded + rows_quarantined``. Rows of a refused file count as quarantined; a file refused
+    before its rows could be told apart has 0. ``findings`` hold every broken rule, counted; never a value.
+    """
+
+    system: str
+    table: str | None
+    file: str
+    status: Status
+    received_on: dt.date
+    delivery_date: dt.date | None = None
+    delivery_id: str | None = None
+    sha256: str | None = None
+    rows_received: int = 0
+    rows_loaded: int = 0
+    rows_quarantined: int = 0
+    encoding: str | None = None
+    findings: tuple[Finding, ...] = ()
+    reasons: tuple[Finding, ...] = field(default=(), repr=False)
+
+    def as_record(self, landed_at: dt.datetime) -> dict[str, Any]:
+        """The line of the delivery log."""
+        return {
+            "delivery_id": self.delivery_id,
+            "system": self.system,
+            "table": self.table,
+            "file": self.file,
+            "sha256": self.sha256,
+            "received_on": self.received_on.isoformat(),
+            "delivery_date": self.delivery_date.isoformat() if self.delivery_date else None,
+            "landed_at": landed_at.isoformat(timespec="seconds"),
+            "status": self.status,
+            "rows_received": self.rows_received,
+            "rows_loaded": self.rows_loaded,
+            "rows_quarantined": self.rows_quarantined,
+            "encoding": self.encoding,
+            "reasons": [f.as_record() for f in (*(f for f in self.findings if f.action == "refuse"), *self.reasons)],
+            "warnings": [f.as_record() for f in self.findings if f.action == "warn"],
+        }
+
+
+def land(
+    home: Home,
+    contracts: Mapping[str, Contract],
+    received_on: dt.date,
+    only: Collection[str] | None = None,
+    memory_limit: str | None = None,
+) -> list[Outcome]:
+    """Take in every file waiting in the inboxes of ``contracts`` (of the systems in ``only``, if given).
+
+    ``received_on`` is the day the files count as received: the axis along which a night can be replayed. Files that
+    cannot be used go to ``inbox/<system>/refused/`` with a letter; one bad file never stops another. Running again,
+    also after a kill, continues. Names beginning with a dot or ending in ``.part`` or ``.tmp`` are still arriving
+    and left alone.
+    """
+    outcomes: list[Outcome] = []
+    with locked(home.log_dir / "landing.lock"), _scratch(home) as scratch:
+        connection = connect(spill=scratch / "spill", memory_limit=memory_limit)
+        done = {
+            (r["system"], r["delivery_id"], r["table"])
+            for r in read_jsonl(home.delivery_log)
+            if r["status"] == "accepted"
+        }
+        for system in sorted(only if only is not None else contracts):
+            inbox = home.inbox(system)
+            for path in sorted(inbox.iterdir()) if inbox.is_dir() else []:
+                if path.name == "refused" or path.name.startswith(".") or path.name.endswith(_ARRIVING):
+                    continue
+                landed = _land_file(home, connection, contracts, system, path, received_on, done, scratch)
+                done |= {(o.system, o.delivery_id, o.table) for o in landed if o.status == "accepted"}
+                outcomes += landed
+        connection.close()
+    return outcomes
+
+
+@contextmanager
+def _scratch(home: Home) -> Iterator[Path]:
+    """A work folder on the same disc as the results. Left-overs of killed runs are cleared first."""
+    home.scratch_dir.mkdir(parents=True, exist_ok=True)
+    for old in home.scratch_dir.glob("landing-*"):
+        shutil.rmtree(old, ignore_errors=True)
+    folder = home.scratch_dir / f"landing-{secrets.token_hex(6)}"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _land_file(
+    home: Home,
+    connection: duckdb.DuckDBPyConnection,
+    contracts: Mapping[str, Contract],
+    system: str,
+    path: Path,
+    received_on: dt.date,
+    done: set[tuple[str, str, str]],
+    scratch: Path,
+) -> list[Outcome]:
+    name = safe_name(path.name)
+    try:
+        before = path.lstat()
+        found = _identify(contracts, system, path, before, received_on)
+        digest = _keep(home, path, scratch)
+    except FileNotFoundError:
+        return []  # taken back by the sender
+    except Refused as refusal:
+        outcome = Outcome(system, None, name, "refused", received_on, findings=tuple(refusal.findings))
+        _log(home, [outcome])
+        _set_aside(home, system, path, name, [outcome])
+        return [outcome]
+    if _changed(path, before):
+        return []  # still being written: the next run sees all of it
+    day = found.delivery_date or received_on
+    delivery_id = f"{day:%Y%m%d}-{digest[:16]}"
+    fresh = [t for t in found.tables if (system, delivery_id, t.name) not in done]
+    known = [t for t in found.tables if t not in fresh]
+    base = Outcome(system, None, name, "duplicate", received_on, day, delivery_id, digest)
+    outcomes = [replace(base, table=t.name) for t in known]
+    for table, result in judge_file(
+        connection, contracts, found.contract, fresh, home.files_dir / digest, day, delivery_id, scratch
+    ):
+        outcomes.append(_settle(home, base, table, result, scratch))
+    _log(home, outcomes)
+    if any(o.status == "refused" for o in outcomes):
+        _set_aside(home, system, path, name, outcomes)
+    elif not _changed(path, before):
+        path.unlink(missing_ok=True)
+    return outcomes
+
+
+def _identify(
+    contracts: Mapping[str, Contract], system: str, path: Path, status: os.stat_result, received_on: dt.date
+) -> Match:
+    """What the file is, by its name. Raises Refused."""
+    if not is_safe(path.name) or not stat.S_ISREG(status.st_mode):
+        raise refuse("unsafe_name")
+    found = match(contracts[system], path.name)
+    if found is None:
+        other = owner({s: c for s, c in contracts.items() if s != system}, path.name)
+        if other is not None:
+            raise refuse("wrong_system", detail=f"Its name is one of {other.contract.system}.")
+        raise refuse("unknown_file")
+    if found.delivery_date is not None and found.delivery_date > received_on:
+        raise refuse("future_delivery")
+    return found
+
+
+def _keep(home: Home, path: Path, scratch: Path) -> str:
+    """Copy the bytes to their place by content; returns their SHA-256. Follows no link."""
+    digest = hashlib.sha256()
+    copy = scratch / "bytes"
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as source, copy.open("wb") as target:
+        while chunk := source.read(1 << 20):
+            digest.update(chunk)
+            target.write(chunk)
+    kept = home.files_dir / digest.hexdigest()
+    if not kept.exists():
+        publish(copy, kept)
+    return digest.hexdigest()
+
+
+def _changed(path: Path, before: os.stat_result) -> bool:
+    try:
+        now = path.lstat()
+    except FileNotFoundError:
+        return True
+    return (now.st_ino, now.st_size, now.st_mtime_ns) != (before.st_ino, before.st_size, before.st_mtime_ns)
+
+
+Result = tuple[Sorted | None, Received | None, tuple[Finding, ...]]
+
+
+def judge_file(
+    connection: duckdb.DuckDBPyConnection,
+    contracts: Mapping[str, Contract],
+    contract: Contract,
+    tables: Collection[Table],
+    path: Path,
+    delivered_on: dt.date,
+    delivery_id: str,
+    scratch: Path,
+) -> Iterator[tuple[Table, Result]]:
+    """Read and judge ``tables`` of one file, one after the other.
+
+    Per table: the sorted rows (None when it could not be read), what the reader said, and the reasons to refuse it
+    (empty when it is good). The Parquet files of :func:`sort_rows` stand in ``scratch/<table>/`` until the next step.
+    """
+    if not tables:
+        return
+    work = scratch / "file"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    try:
+        results = read(path, contract, list(tables), work)
+    except Refused as refusal:
+        findings = tuple(refusal.findings)
+        other = owner_of_header(contracts, refusal.header) if refusal.header else None
+        if other is not None and other[0] != contract.system:
+            findings = tuple(refuse("wrong_system", detail=f"Its header is that of {other[0]}.").findings)
+        for table in tables:
+            yield table, (None, None, findings)
+        return
+    for table in tables:
+        received = results.get(table.name)
+        if received is None:
+            continue  # an optional sheet that is not there
+        if isinstance(received, Refused):
+            yield table, (None, None, tuple(received.findings))
+            continue
+        folder = work / table.name
+        folder.mkdir()
+        rows = sort_rows(connection, contract, table, delivered_on, delivery_id, received, folder)
+        limit = table.delivery.max_quarantine_share
+        too_many: tuple[Finding, ...] = ()
+        if rows.share > limit:
+            detail = f"{rows.quarantined} of {rows.received} rows are bad; the contract allows {limit:.0%}."
+            too_many = (Finding("too_many_bad_rows", count=rows.quarantined, detail=detail),)
+        yield table, (rows, received, too_many)
+
+
+def _settle(home: Home, base: Outcome, table: Table, result: Result, scratch: Path) -> Outcome:
+    """Publish what was judged and say what became of it."""
+    rows, received, refusals = result
+    if rows is None or received is None:
+        return replace(base, table=table.name, status="refused", findings=refusals)
+    assert base.delivery_id is not None
+    folder = scratch / "file" / table.name
+    if rows.quarantined:
+        publish(folder / "quarantined.parquet", home.quarantined(base.system, table.name, base.delivery_id))
+    settled = replace(
+        base,
+        table=table.name,
+        rows_received=rows.received,
+        encoding=received.encoding,
+        findings=(*refusals, *rows.findings),
+        reasons=rows.reasons,
+    )
+    if refusals:
+        return replace(settled, status="refused", rows_quarantined=rows.received)
+    publish(folder / "loaded.parquet", home.delivery(base.system, table.name, base.delivery_id))
+    return replace(settled, status="accepted", rows_loaded=rows.loaded, rows_quarantined=rows.quarantined)
+
+
+def _log(home: Home, outcomes: list[Outcome]) -> None:
+    now = dt.datetime.now(dt.UTC)
+    append_jsonl(home.delivery_log, [o.as_record(now) for o in outcomes])
+
+
+def _set_aside(home: Home, system: str, path: Path, name: str, outcomes: list[Outcome]) -> None:
+    """Move a refused file (a link itself, never what it points to) out of the way and say why beside it."""
+    folder = home.inbox(system) / "refused"
+    folder.mkdir(exist_ok=True)
+    target = folder / name
+    number = 1
+    while target.is_symlink() or target.exists():
+        number += 1
+        target = folder / f"{number}-{name}"
+    findings = [f for o in outcomes if o.status == "refused" for f in o.findings if f.action != "warn"]
+    write_atomic(target.with_name(f"{target.name}.why.txt"), letter(name, dict.fromkeys(findings)))
+    os.rename(path, target)
+    sync_folder(folder)
