@@ -203,7 +203,7 @@ class Lives:
         for adult in (family.mother, *family.fathers):
             if adult.id not in self._treated and family.kind != "care" and c.chance(share):
                 kind = "sud" if c.chance(0.5) else "mh"
-                self._treatment(adult, kind, c.between(START, END - 20), None)
+                self._treatment(adult, kind, c.between(START, END - 20), False)
                 self._consent(adult, None, "none")
 
     # -- child protection ---------------------------------------------------------------------------------------
@@ -789,7 +789,7 @@ class Lives:
                 after = disposition[1]
                 bad = c.chance(0.02)
                 for party, person in children:
-                    self._order(disposition, case, party, person, "order",
+                    self._order(disposition, case, party, person, "finding" if bad else "order",
                                 "no_reasonable_efforts" if bad else None, "reunification", "agency")  # fmt: skip
                 if bad:
                     self._held(case, "permanency", after + c.between(15, 40), stop, judge, parties, 0.0)
@@ -851,10 +851,10 @@ class Lives:
                                 since, None, "granted", e.end, since, e.end + 2))  # fmt: skip
 
     def _other_court(self, family: Family) -> None:
-        """A case with no child-welfare involvement: custody, guardianship, truancy."""
+        """A case with no child-welfare involvement: guardianship, or adoption by a step-parent."""
         c = self.chance
         filed = self._office(c.between(START, END - 40))
-        kind = c.pick(("guardianship", "custody", "delinquency"), (40, 45, 15))
+        kind = c.pick(("guardianship", "adoption"), (80, 20))
         judge = f"J{family.county + 1}{c.between(1, 6):02d}"
         case = self._next("court_case")
         closed = filed + c.between(40, 400)
@@ -879,46 +879,51 @@ class Lives:
     def _needs_of_parents(self, family: Family, episodes: list[Episode], enrolled: bool, case: int) -> None:
         c = self.chance
         first = min(e.start for e in episodes)
-        team = self._enroll(family, episodes, case) if enrolled else None
+        team, babies = self._enroll(family, episodes, case) if enrolled else (None, [])
         fathers = {e.child.father.id: e.child.father for e in episodes if e.child.father is not None}
         for adult, share in ((family.mother, 0.58), *((f, 0.30) for f in fathers.values())):
             if adult.death is not None and adult.death <= first + 120:
                 continue
+            own = [b.person for b in babies if adult is family.mother or b.father is adult]
             for kind in ("sud", "mh"):
                 if c.chance(share if kind == "sud" else share * 0.75):
                     anchor = (team if team is not None else first) + c.between(0, 28)
                     if anchor > END:
                         continue
-                    began = self._treatment(adult, kind, anchor, episodes if enrolled else None)
-                    if team is not None:
-                        self._need(adult, episodes[-1].child.person, kind, anchor, began)
-            if team is not None:
+                    began = self._treatment(adult, kind, anchor, enrolled)
+                    if team is not None and own:
+                        self._need(adult, own[0], kind, anchor, began)
+            if team is not None and own:
                 self._consent(adult, team, "team")
-                for domain in ("housing", "parenting", "domestic_violence", "employment"):
-                    if c.chance(0.3):
-                        anchor = team + c.between(0, 60)
-                        if anchor <= END:
-                            began = anchor + int(c.lognormal(18, 0.7)) if c.chance(0.8) else None
-                            self._need(adult, episodes[-1].child.person, domain, anchor, began)
-                if adult is family.mother or c.chance(0.4):
-                    assessed = team + c.between(3, 75)
-                    if assessed <= END:
-                        self.aces.add(
-                            (self._next("ace"), adult.id, episodes[-1].child.person.id,
-                             c.pick(range(11), (4, 6, 9, 11, 14, 14, 13, 11, 9, 6, 3)),
-                             10 if c.chance(0.85) else c.between(5, 9), assessed, assessed + self._lag())
-                        )  # fmt: skip
-                    offered = team + c.between(0, 40)
-                    if offered <= END and c.chance(0.6):
-                        matched = offered + c.between(2, 40) if c.chance(0.7) else None
-                        matched = matched if matched is not None and matched <= END else None
-                        ended = matched + c.between(60, 400) if matched is not None else None
-                        ended = ended if ended is not None and ended <= END else None
-                        self.partners.add((self._next("partner"), adult.id, episodes[-1].child.person.id, offered,
-                                           matched, ended, (matched or offered) + self._lag(),
-                                           ended + self._lag() if ended is not None else None))  # fmt: skip
+                self._supports(adult, own[0], team, adult is family.mother)
             else:
                 self._consent(adult, first, "care")
+
+    def _supports(self, adult: Person, child: Person, team: int, is_mother: bool) -> None:
+        """Needs other than treatment, the ACE interview, and a parent partner."""
+        c = self.chance
+        for domain in ("housing", "parenting", "domestic_violence", "employment"):
+            if c.chance(0.3):
+                anchor = team + c.between(0, 60)
+                if anchor <= END:
+                    began = anchor + int(c.lognormal(18, 0.7)) if c.chance(0.8) else None
+                    self._need(adult, child, domain, anchor, began)
+        if is_mother or c.chance(0.4):
+            assessed = team + c.between(3, 75)
+            if assessed <= END:
+                answered = 10 if c.chance(0.85) else c.between(5, 9)
+                score = min(answered, c.pick(range(11), (4, 6, 9, 11, 14, 14, 13, 11, 9, 6, 3)))
+                self.aces.add((self._next("ace"), adult.id, child.id, score, answered, assessed,
+                               assessed + self._lag()))  # fmt: skip
+        offered = team + c.between(0, 40)
+        if offered <= END and c.chance(0.6):
+            matched: int | None = offered + c.between(2, 40) if c.chance(0.7) else None
+            matched = matched if matched is not None and matched <= END else None
+            ended = matched + c.between(60, 400) if matched is not None else None
+            ended = ended if ended is not None and ended <= END else None
+            self.partners.add((self._next("partner"), adult.id, child.id, offered, matched, ended,
+                               (matched or offered) + self._lag(),
+                               ended + self._lag() if ended is not None else None))  # fmt: skip
 
     def _need(self, person: Person, child: Person, domain: str, identified: int, began: int | None) -> None:
         c = self.chance
@@ -934,8 +939,10 @@ class Lives:
              began + self._lag() if began is not None else None, done + self._lag() if done is not None else None)
         )  # fmt: skip
 
-    def _enroll(self, family: Family, episodes: list[Episode], case: int) -> int:
-        """Enrolment of a family's youngest children, its meetings and the children's screenings. Returns the day."""
+    def _enroll(self, family: Family, episodes: list[Episode], case: int) -> tuple[int, list[Child]]:
+        """Enrolment of a family's youngest children, its meetings and the children's screenings.
+
+        Returns the day and the children enrolled."""
         c = self.chance
         county = COUNTIES[family.county]
         babies = [e for e in episodes if _months(e.child.person.birth, e.start) < 36]
@@ -944,6 +951,7 @@ class Lives:
         accepted = referred + c.between(0, 14)
         done: set[int] = set()
         spans: list[tuple[int, int | None]] = []
+        joined: list[Child] = []
         for e in babies:
             if e.child.person.id in done:
                 continue
@@ -964,11 +972,12 @@ class Lives:
                  closed, reason, begin + self._lag(), closed + self._lag() if closed is not None else None)
             )  # fmt: skip
             spans.append((begin, closed))
+            joined.append(e.child)
             self._screen(e.child.person, begin, closed if closed is not None else END)
         if not spans:
-            return accepted
-        self._meet(family, spans, babies[0].child.person, county.site or "", case)
-        return accepted
+            return accepted, joined
+        self._meet(family, spans, joined[0].person, county.site or "", case)
+        return accepted, joined
 
     def _meet(self, family: Family, spans: list[tuple[int, int | None]], child: Person, site: str, case: int) -> None:
         c = self.chance
@@ -1023,7 +1032,7 @@ class Lives:
 
     # -- treatment and consent ----------------------------------------------------------------------------------
 
-    def _treatment(self, adult: Person, kind: str, anchor: int, team: list[Episode] | None) -> int | None:
+    def _treatment(self, adult: Person, kind: str, anchor: int, team: bool) -> int | None:
         """Treatment that follows a need. Returns the day of the first appointment kept, if any."""
         c = self.chance
         self._treated.add(adult.id)
@@ -1032,8 +1041,8 @@ class Lives:
             self._admission(adult, kind, anchor - c.between(400, 900), provider)
         if c.chance(0.07):
             began = anchor - c.between(2, 30)
-        elif c.chance(0.94 if team is not None else 0.75):
-            began = anchor + int(c.lognormal(5.0 if team is not None else 14.0, 1.0))
+        elif c.chance(0.94 if team else 0.75):
+            began = anchor + int(c.lognormal(5.0 if team else 14.0, 1.0))
         else:
             return None
         began = self._office(began)
