@@ -1,0 +1,53 @@
+{#- Dates and windows: the shared conventions C1 to C6 of the measure catalogue, written once. -#}
+
+{#- The night's cut as a SQL date. A run without one is an error: the wall clock must never decide a number. -#}
+{% macro cutoff() -%}
+    {%- if execute and not var("cutoff") -%}
+        {{ exceptions.raise_compiler_error("the variable 'cutoff' is not set: pass --vars 'cutoff: YYYY-MM-DD'") }}
+    {%- endif -%}
+    cast('{{ var("cutoff") or "1900-01-01" }}' as date)
+{%- endmacro %}
+
+{#- ``column`` plus calendar months; the end of a month clamps (29 February + 12 months = 28 February). -#}
+{% macro add_months(column, months) -%} cast({{ dbt.dateadd("month", months, column) }} as date) {%- endmacro %}
+
+{% macro add_days(column, days) -%} cast({{ dbt.dateadd("day", days, column) }} as date) {%- endmacro %}
+
+{#- True when ``event`` lies no later than ``months`` after ``anchor``, by the rule of C1. No lower bound. -#}
+{% macro within_window(event, anchor, months) -%}
+    {%- set rule = var("within_rule") -%}
+    {%- if rule == "ANNIV_INCL" -%} {{ event }} <= {{ add_months(anchor, months) }}
+    {%- elif rule == "ANNIV_EXCL" -%} {{ event }} < {{ add_months(anchor, months) }}
+    {%- elif rule == "DAYS_365" -%} {{ event }} <= {{ add_days(anchor, (months * 365 / 12) | round | int) }}
+    {%- else -%}
+        {{ exceptions.raise_compiler_error("within_rule must be ANNIV_INCL, ANNIV_EXCL or DAYS_365") }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Label of the six-month federal file a date falls in: 24A is October 2023 to March 2024 (C4). -#}
+{% macro federal_file(column) -%}
+    strftime({{ add_months(column, 3) }}, '%y') || case when month({{ column }}) between 4 and 9 then 'B' else 'A' end
+{%- endmacro %}
+
+{#- Rows (period_start, period_end): the variable metric_periods, or the last full federal fiscal years. -#}
+{% macro metric_periods() -%}
+    {%- set periods = [] -%}
+    {%- for period in var("metric_periods") -%}
+        {%- do periods.append([period["start"] | string, period["end"] | string]) -%}
+    {%- endfor -%}
+    {%- if not periods -%}
+        {%- set cut = (var("cutoff") or "1900-01-01") | string -%}
+        {%- set last = (cut[:4] | int) - (0 if cut[5:10] >= "09-30" else 1) -%}
+        {%- for year in range(last - var("metric_fiscal_years") + 1, last + 1) -%}
+            {%- do periods.append([(year - 1) ~ "-10-01", year ~ "-09-30"]) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    select cast(period_start as date) as period_start, cast(period_end as date) as period_end
+    from
+        (
+            values
+                {%- for start, end in periods %}
+                ('{{ start }}', '{{ end }}'){{ "," if not loop.last }}
+                {%- endfor %}
+        ) as period(period_start, period_end)
+{%- endmacro %}

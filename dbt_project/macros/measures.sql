@@ -1,0 +1,252 @@
+{#- What every measure shares: care episodes, site attribution, observability and the standard output row. -#}
+
+{#-
+    Removal episodes as measures see them: known at the cut-off, and ended, without permanency, on the 18th birthday.
+    Columns: removal_id, person_id, county, removal_date, end_date, end_reason, adult_on.
+-#}
+{% macro care_episodes() -%}
+    select
+        r.removal_id,
+        r.person_id,
+        r.county,
+        r.removal_date,
+        case
+            when least(r.discharge_date, {{ add_months("p.dob", 216) }}) <= {{ cutoff() }}
+            then least(r.discharge_date, {{ add_months("p.dob", 216) }})
+        end as end_date,
+        case
+            when {{ add_months("p.dob", 216) }} <= least(coalesce(r.discharge_date, {{ cutoff() }}), {{ cutoff() }})
+            then 'AGE_18'
+            when r.discharge_date <= {{ cutoff() }}
+            then r.discharge_reason
+        end as end_reason,
+        {{ add_months("p.dob", 216) }} as adult_on
+    from {{ ref("fct_removal") }} as r
+    left join {{ ref("dim_person") }} as p on r.person_id = p.person_id
+    where r.removal_date <= {{ cutoff() }}
+{%- endmacro %}
+
+{#- Exits that count as permanency (C11). -#}
+{% macro is_permanency(reason) -%} coalesce({{ reason }} in ('REUN', 'REL', 'GUARD', 'ADOPT'), false) {%- endmacro %}
+
+{#-
+    The rows of ``units`` with site_id added: the site of the Safe Babies enrolment active on ``index_date`` (C16) or,
+    where ``until`` is given, else the first enrolment that starts after it and no later than ``until`` (intent to treat:
+    entry cohorts are enrolled after the removal).
+-#}
+{% macro with_site(units, index_date, until=none) -%}
+    select
+        u.*,
+        (
+            select min_by(e.site_id, strftime(e.enrolled_date, '%Y%m%d') || e.site_id)
+            from {{ ref("fct_enrollment_sbct") }} as e
+            where
+                e.person_id = u.person_id
+                and (
+                    (
+                        e.enrolled_date <= u.{{ index_date }}
+                        and coalesce(e.closed_date, {{ cutoff() }}) >= u.{{ index_date }}
+                    )
+                    {%- if until is not none %}
+                    or (
+                        e.enrolled_date > u.{{ index_date }}
+                        and e.enrolled_date <= coalesce(u.{{ until }}, {{ cutoff() }})
+                    )
+                    {%- endif %}
+                )
+        ) as site_id
+    from {{ units }} as u
+{%- endmacro %}
+
+{#-
+    True when every event of ``person`` in ``system`` between the two dates would be seen. A jurisdiction without
+    fct_observability: when the person has a record number of that system (catalogue, section 16).
+-#}
+{% macro is_observable(person, system, from_date, to_date) -%}
+    case
+        when (select count(*) from {{ ref("fct_observability") }}) = 0
+        then
+            exists (
+                select 1
+                from {{ ref("bridge_source_id") }} as b
+                where b.person_id = {{ person }} and b.source_system = '{{ system }}'
+            )
+        else
+            exists (
+                select 1
+                from {{ ref("fct_observability") }} as o
+                where
+                    o.person_id = {{ person }}
+                    and o.source_system = '{{ system }}'
+                    and o.from_date <= {{ from_date }}
+                    and coalesce(o.to_date, {{ to_date }}) >= {{ to_date }}
+            )
+    end
+{%- endmacro %}
+
+{#- "stale since D" when a source the measure needs is past its promised age; else null. -#}
+{% macro stale_since(needs) -%}
+    {%- set dates = [] -%}
+    {%- for system in needs if system in var("stale_sources") -%}
+        {%- do dates.append(var("stale_sources")[system] | string) -%}
+    {%- endfor -%}
+    {%- if dates -%} 'stale since {{ dates | min }}' {%- else -%} cast(null as varchar) {%- endif -%}
+{%- endmacro %}
+
+{#- The strata every measure is shown in: the jurisdiction, each site, each county. Needs site_id and county. -#}
+{% macro strata() -%}
+    unnest(
+        [
+            {'stratum_type': 'all', 'stratum_value': 'all', 'stratum_site': cast(null as varchar)},
+            {'stratum_type': 'site', 'stratum_value': site_id, 'stratum_site': site_id},
+            {'stratum_type': 'county', 'stratum_value': county, 'stratum_site': cast(null as varchar)}
+        ],
+        recursive := true
+    )
+{%- endmacro %}
+
+{#-
+    The standard output row (catalogue 1.7) from ``summary``, whose columns are metric_id, variant, period_start,
+    period_end, stratum_site, stratum_type, stratum_value, numerator, denominator, value, ci_low, ci_high, ci_method,
+    n_excluded_by_rule, n_not_observable, is_mature. Not mature means no numerator and no value, never a partial one.
+-#}
+{% macro standard_rows(summary, needs, version, linked=false, show_immature=false) -%}
+    {%- set judged = "true" if show_immature else "s.is_mature" -%}
+    {%- set match_rate = "s.denominator / nullif(s.denominator + s.n_not_observable, 0)" -%}
+    select
+        s.metric_id,
+        '{{ version }}' as metric_version,
+        s.variant,
+        s.period_start,
+        s.period_end,
+        s.stratum_site as site_id,
+        s.stratum_type,
+        s.stratum_value,
+        case when {{ judged }} then cast(s.numerator as bigint) end as numerator,
+        cast(s.denominator as bigint) as denominator,
+        case when {{ judged }} then cast(s.value as double) end as value,
+        case when {{ judged }} then cast(s.ci_low as double) end as ci_low,
+        case when {{ judged }} then cast(s.ci_high as double) end as ci_high,
+        case when {{ judged }} and s.ci_low is not null then s.ci_method end as ci_method,
+        cast(coalesce(s.n_excluded_by_rule, '{}') as varchar) as n_excluded_by_rule,
+        cast(s.n_not_observable as bigint) as n_not_observable,
+        {% if linked %}cast({{ match_rate }} as double){% else %}cast(null as double){% endif %} as match_rate,
+        case when not s.is_mature then 'not mature' else coalesce({{ stale_since(needs) }}, 'mature') end
+        as maturity_flag,
+        {#- The default small-cell rule (1.8, SUP-1, SUP-9) and the match-rate floor (C14). Marked here, hidden at the
+            release gate: a court team's own page may show what a public one may not. #}
+        case
+            when s.numerator between 1 and 10
+            then 'numerator 1 to 10'
+            when s.denominator between 1 and 10
+            then 'denominator 1 to 10'
+            when s.denominator - s.numerator between 1 and 10
+            then 'difference 1 to 10'
+            when s.denominator between 1 and 29
+            then 'denominator under 30'
+            {%- if linked %}
+            when {{ match_rate }} < {{ var("match_rate_floor") }}
+            then 'match rate under the floor'
+            {%- endif %}
+        end as suppress_reason,
+        suppress_reason is not null as suppress_flag,
+        b.benchmark_value,
+        b.benchmark_source,
+        {{ cutoff() }} as data_cutoff
+    from {{ summary }} as s
+    left join
+        (
+            select metric_id, variant, value as benchmark_value, source as benchmark_source
+            from {{ ref("ref_benchmark") }}
+            -- Rows kept for reading beside the measure are never the figure it is held against.
+            where coalesce(is_headline, true)
+            qualify row_number() over (partition by metric_id, variant order by period desc, source) = 1
+        ) as b
+        on s.metric_id = b.metric_id
+        and coalesce(b.variant = s.variant, true)
+{%- endmacro %}
+
+{#- ``counted`` plus one empty row for the jurisdiction in every period in which a measure had no unit at all. -#}
+{% macro with_empty_periods(counted, measures) -%}
+    select *
+    from {{ counted }}
+    union all by name
+    select
+        m.metric_id,
+        m.variant,
+        p.period_start,
+        p.period_end,
+        'all' as stratum_type,
+        'all' as stratum_value,
+        0 as numerator,
+        0 as denominator,
+        0 as n_not_observable
+    from
+        (
+            values
+            {%- for metric_id, variant in measures %}
+                ('{{ metric_id }}', '{{ variant }}'){{ "," if not loop.last }}
+            {%- endfor %}
+        ) as m(metric_id, variant)
+    cross join ({{ metric_periods() }}) as p
+    where
+        not exists (
+            select 1
+            from {{ counted }} as c
+            where
+                c.metric_id = m.metric_id
+                and c.variant = m.variant
+                and c.period_start = p.period_start
+                and c.stratum_type = 'all'
+        )
+{%- endmacro %}
+
+{#-
+    Standard rows of a proportion. ``units`` has one row per unit judged: metric_id, variant, period_start, period_end,
+    site_id, county, exclusion (the rule that takes it out, else null), is_observable, is_numerator. ``measures`` lists the
+    (metric_id, variant) pairs, so that a period in which nobody qualified still has its row, with value null.
+    ``follow_up_months``: a period is judged only when it ended that long before the cut-off (C5); none where each unit
+    carries its own maturity.
+-#}
+{% macro proportion_rows(units, measures, needs, version, linked=false, follow_up_months=0) %}
+    stratified as (
+        select
+            metric_id, variant, period_start, period_end, exclusion, is_observable, is_numerator, {{ strata() }}
+        from {{ units }}
+    ),
+
+    counted as (
+        select
+            metric_id,
+            variant,
+            period_start,
+            period_end,
+            stratum_site,
+            stratum_type,
+            stratum_value,
+            count(*) filter (where exclusion is null and is_observable and is_numerator) as numerator,
+            count(*) filter (where exclusion is null and is_observable) as denominator,
+            count(*) filter (where exclusion is null and not is_observable) as n_not_observable,
+            to_json(histogram(exclusion)) as n_excluded_by_rule
+        from stratified
+        where stratum_value is not null
+        group by all
+    ),
+
+    framed as ({{ with_empty_periods("counted", measures) }}),
+
+    summary as (
+        select
+            *,
+            numerator / nullif(denominator, 0) as value,
+            {{ wilson_low("numerator", "denominator") }} as ci_low,
+            {{ wilson_high("numerator", "denominator") }} as ci_high,
+            'wilson' as ci_method,
+            {% if follow_up_months is none %}true
+            {% else %}{{ add_months("period_end", follow_up_months) }} <= {{ cutoff() }}
+            {% endif %} as is_mature
+        from framed
+    )
+
+    {{ standard_rows("summary", needs, version, linked) }}
+{% endmacro %}

@@ -1,0 +1,11 @@
+-- PAR-02: parents with a substance-use need, first appointment within 30 days. Basis: needs identified in the period.
+{{
+    first_appointment_rows(
+        metric_id="PAR-02",
+        domain="SUD",
+        days=30,
+        diagnoses="^F1[0-9]",
+        procedure_codes=var("sud_procedure_codes"),
+        version="1.0.0",
+    )
+}}
