@@ -15,10 +15,10 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import EmailMessage
-from pathlib import Path
 from typing import Any
 
 from expectations.contract import Contract
+from pipelines.landing import LateTable, late_files
 from pipelines.settings import Email, Jurisdiction, SettingsError, Webhook, get_settings, load_jurisdiction
 from pipelines.storage import Home, append_jsonl, read_jsonl
 
@@ -105,43 +105,21 @@ def _webhook(webhook: Webhook | None, subject: str, alert: Alert) -> None:
         pass
 
 
-def last_received(log: Path) -> dict[str, dt.date]:
-    """The day each system last sent a file that was accepted."""
-    latest: dict[str, dt.date] = {}
-    for line in read_jsonl(log):
-        if line["status"] == "accepted":
-            day = dt.date.fromisoformat(line["received_on"])
-            latest[line["system"]] = max(day, latest.get(line["system"], day))
-    return latest
-
-
-def late_files(
-    home: Home, contracts: Mapping[str, Contract], jurisdiction: Jurisdiction, today: dt.date
-) -> list[Alert]:
-    """An alert for every source whose last delivery is older on ``today`` than its contract promises.
-
-    A source that never delivered is late from the first accepted delivery of any source on.
-    """
-    latest = last_received(home.delivery_log)
-    if not latest:
+def late_alerts(home: Home, contracts: Mapping[str, Contract], today: dt.date) -> list[Alert]:
+    """An alert for every source with a table that is late on ``today`` by its contract (none before any delivery)."""
+    if not any(line["status"] == "accepted" for line in read_jsonl(home.delivery_log)):
         return []
-    first_sign = min(latest.values())
-    alerts = []
-    for system, contract in contracts.items():
-        last = latest.get(system)
-        promised = contract.delivery.max_age_days
-        due = (last or first_sign) + dt.timedelta(days=promised + jurisdiction.night.late_grace_days)
-        if today > due:
-            alerts.append(
-                Alert(
-                    key=f"late:{system}:{due}",
-                    subject=f"{system}: delivery is late",
-                    lines=(
-                        f"Last accepted delivery: {last or 'none yet'}.",
-                        f"Promised {contract.delivery.cadence}, at most {promised} days apart; due {due}.",
-                        f"Office to ring: {contract.steward.office}.",
-                        f"Until it arrives, measures that need it say they are stale since {due}.",
-                    ),
-                )
-            )
-    return alerts
+    late: dict[str, list[LateTable]] = {}
+    for table in late_files(home, contracts, today):
+        late.setdefault(table.system, []).append(table)
+    return [
+        Alert(
+            key="late:" + system + ":" + ",".join(f"{t.table}={t.last_delivered_on}" for t in tables),
+            subject=f"{system}: {len(tables)} tables are late",
+            lines=(
+                *(f"{t.file}: {t.finding.rule}, last delivered {t.last_delivered_on or 'never'}." for t in tables),
+                f"Office to ring: {contracts[system].steward.office}.",
+            ),
+        )
+        for system, tables in late.items()
+    ]

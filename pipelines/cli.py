@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
-
 if TYPE_CHECKING:
     from rich.console import Console
 

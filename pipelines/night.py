@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from expectations.contract import SOURCES_DIR, Contract, load_contracts
 from pipelines.alerts import Alert, send
@@ -90,6 +91,7 @@ class Night:
 
     home: Home
     as_of: dt.date | None = None
+    received: dt.date | None = None
 
     @cached_property
     def workspace(self) -> Workspace:
@@ -129,21 +131,31 @@ class Night:
             raise NightError(f"no file has been accepted{until}: put deliveries into {self.home.root}/inbox/<system>/")
         return max(days)
 
+    @cached_property
+    def received_on(self) -> dt.date:
+        """The day tonight's files count as received: today where the jurisdiction is, unless the caller says."""
+        return self.received or dt.datetime.now(ZoneInfo(self.jurisdiction.time_zone)).date()
+
     def freshness(self) -> list[tuple[str, dt.date | None, dt.date | None]]:
-        """Per source: system, last accepted delivery, and the day since when it is older than promised (or None)."""
-        latest: dict[str, dt.date] = {}
+        """Per source: system, date of its last accepted delivery, and the day since when it is stale (or None).
+
+        A source is stale at the cut when a table of its usual cadence is older than the contract promises, or when
+        it never delivered. A side delivery on a slower cadence does not make the whole source stale.
+        """
+        from pipelines.landing import late_files
+
+        last: dict[str, dt.date] = {}
+        first_night = min(dt.date.fromisoformat(line["received_on"]) for line in self.deliveries())
         for line in self.deliveries():
-            day = dt.date.fromisoformat(line["received_on"])
-            latest[line["system"]] = max(day, latest.get(line["system"], day))
-        cut = self.cut()
-        rows: list[tuple[str, dt.date | None, dt.date | None]] = []
-        for system, contract in self.contracts.items():
-            last = latest.get(system)
-            due = (last or min(latest.values())) + dt.timedelta(days=contract.delivery.max_age_days)
-            # A source that never delivered has been missing since the first night.
-            since = due if last and cut > due else (min(latest.values()) if not last else None)
-            rows.append((system, last, since))
-        return rows
+            day = dt.date.fromisoformat(line["delivery_date"])
+            last[line["system"]] = max(day, last.get(line["system"], day))
+        since: dict[str, dt.date] = {}
+        for late in late_files(self.home, self.contracts, self.cut()):
+            contract = self.contracts[late.system]
+            usual = contract.tables[late.table].delivery.cadence is contract.delivery.cadence
+            if usual and late.stale_since and late.stale_since < self.cut():
+                since[late.system] = min(late.stale_since, since.get(late.system, late.stale_since))
+        return [(s, last.get(s), since.get(s) if s in last else first_night) for s in self.contracts]
 
     def write_config(self) -> None:
         """Write the jurisdiction's own lists for dbt: ``config/sites.parquet``, ``config/source_freshness.parquet``."""
@@ -253,12 +265,14 @@ def run_night(
     home: Home,
     *,
     as_of: dt.date | None = None,
+    received_on: dt.date | None = None,
     job: str = JOB,
     on_step: Callable[[str, str], None] | None = None,
 ) -> Outcome:
     """Run the night as a Dagster job in this process and wait for it.
 
-    ``as_of`` replays an earlier night without publishing. ``on_step(step, state)`` is called as steps start, succeed
+    ``as_of`` replays an earlier night without publishing; ``received_on`` is the day new files count as received
+    (today, unless said). ``on_step(step, state)`` is called as steps start, succeed
     or fail. Raises :class:`NightBusy` when another run holds the deployment and :class:`SettingsError` when the
     deployment cannot be read; a failed step is reported in the outcome, and told to whom alerts go.
     """
@@ -280,7 +294,10 @@ def run_night(
                 raise_on_error=False,
                 resources={
                     "deployment": Deployment(
-                        home=str(home.root), as_of=as_of.isoformat() if as_of else "", is_locked=True
+                        home=str(home.root),
+                        as_of=as_of.isoformat() if as_of else "",
+                        received_on=received_on.isoformat() if received_on else "",
+                        is_locked=True,
                     )
                 },
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},

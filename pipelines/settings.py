@@ -203,7 +203,6 @@ class Night(_Strict):
 
     at: str = Field(default="02:00", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
     keep_releases: int = Field(default=14, ge=2)
-    late_grace_days: int = Field(default=0, ge=0, description="days past a source's promised age before an alert")
 
 
 class Jurisdiction(_Strict):

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
+from datetime import date
 from pathlib import Path
 
 import dagster as dg
@@ -27,7 +28,7 @@ GROUPS = {
 }
 
 
-class Deployment(dg.ConfigurableResource):  # type: ignore[type-arg]
+class Deployment(dg.ConfigurableResource):
     """The deployment a run works on. Without ``home`` it is found as the command line finds it.
 
     The lock is held from the first step to the last; ``is_locked`` says that the caller holds it already.
@@ -35,6 +36,7 @@ class Deployment(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     home: str = ""
     as_of: str = ""
+    received_on: str = ""
     is_locked: bool = False
 
     _night: Night = PrivateAttr()
@@ -42,10 +44,8 @@ class Deployment(dg.ConfigurableResource):  # type: ignore[type-arg]
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator["Deployment", None, None]:
         """Take the lock for the run. Fails the run at once when another one is at work."""
-        import datetime as dt
-
         home = Home(find_home(Path(self.home) if self.home else None))
-        self._night = Night(home, dt.date.fromisoformat(self.as_of) if self.as_of else None)
+        self._night = Night(home, _day(self.as_of), _day(self.received_on))
         try:
             with nullcontext() if self.is_locked else night_lock(home):
                 yield self
@@ -56,6 +56,10 @@ class Deployment(dg.ConfigurableResource):  # type: ignore[type-arg]
     def night(self) -> Night:
         """The night this run is."""
         return self._night
+
+
+def _day(text: str) -> date | None:
+    return date.fromisoformat(text) if text else None
 
 
 def graph_workspace() -> Workspace:

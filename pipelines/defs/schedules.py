@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from pipelines.alerts import Alert, late_files, send
+from pipelines.alerts import Alert, late_alerts, send
 from pipelines.defs.resources import graph_workspace
 from pipelines.night import JOB, RECORDS_JOB, all_contracts, failed_checks
 from pipelines.settings import SettingsError, find_home, load_jurisdiction
@@ -121,6 +121,6 @@ def tell_late_files(context: dg.SensorEvaluationContext) -> Iterator[dg.SkipReas
     home = Home(find_home())
     jurisdiction = load_jurisdiction(home.root)
     today = dt.datetime.now(ZoneInfo(jurisdiction.time_zone)).date()
-    alerts = late_files(home, all_contracts(), jurisdiction, today)
+    alerts = late_alerts(home, all_contracts(), today)
     sent = sum(send(home, alert, jurisdiction) for alert in alerts)
     yield dg.SkipReason(f"{len(alerts)} sources late, {sent} new alerts")

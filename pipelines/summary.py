@@ -1,0 +1,311 @@
+"""What a person reads after a verb: steps as they run, what came in, who was linked, what was measured.
+
+Everything shown is a name of a system, table, rule or measure, or a number.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import duckdb
+from rich.console import Console
+from rich.table import Table
+
+from expectations.contract import Contract, load_contracts
+from pipelines.landing import sentence, validate_files
+from pipelines.night import Night, NightError, Outcome
+from pipelines.releases import ReleaseError, current_release, open_release, verify
+from pipelines.settings import load_jurisdiction
+from pipelines.storage import Home, connect, quoted, read_jsonl
+
+#: Dagster step -> what a person calls it.
+_WORDS = {
+    "jurisdiction": "sites and freshness",
+    "staging": "staging (dbt)",
+    "person_records": "person records",
+    "person_scores": "scoring pairs (Splink)",
+    "person_crosswalk": "people and their IDs",
+    "families": "families",
+    "warehouse": "warehouse, measures, tests (dbt)",
+    "release": "release",
+}
+
+
+class Steps:
+    """A spinner with the step at work, and a line with its time when it is done."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._started: dict[str, float] = {}
+        self._status = console.status("starting")
+
+    def __enter__(self) -> Steps:
+        self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._status.stop()
+
+    def on_step(self, step: str, state: str) -> None:
+        """Told by the run when ``step`` is started, done or failed."""
+        name = _WORDS.get(step, step.replace("land_", "landing ", 1))
+        if state == "started":
+            self._started[step] = time.monotonic()
+            self._status.update(name)
+            return
+        seconds = time.monotonic() - self._started.get(step, time.monotonic())
+        mark = "[green]done[/green]" if state == "done" else "[red]failed[/red]"
+        self._console.print(f"  {mark}  {name:<34} {seconds:5.1f} s")
+
+
+def show_outcome(console: Console, night: Night, outcome: Outcome) -> None:
+    """How a run ended: why it failed, or what was published."""
+    if not outcome.success:
+        console.print("[red bold]The run failed.[/red bold] The last release is untouched.")
+        for step, reason in outcome.failures.items():
+            console.print(f"  {_WORDS.get(step, step)}: {reason}", markup=False)
+        return
+    release = current_release(night.releases_dir)
+    verb = "Published" if night.persist else f"Replayed {night.as_of}:"
+    console.print(f"[green bold]{verb} {release.release_id}[/green bold], cut-off {release.manifest['cut_off']}.")
+    console.print(f"  {release.folder}", soft_wrap=True)
+    for check in outcome.failed_checks:
+        console.print(f"  [yellow]check did not pass[/yellow]  {check}")
+
+
+def show_model(console: Console, card: Any) -> None:
+    """What was trained and where it lies."""
+    console.print(f"[green bold]Trained {card.name}[/green bold]")
+
+
+# --- what came in ------------------------------------------------------------------------------------------------
+
+
+def show_deliveries(console: Console, home: Home, contracts: dict[str, Contract]) -> None:
+    """Per source: files and rows received, loaded, quarantined, and the rules that were broken most."""
+    log = read_jsonl(home.delivery_log)
+    table = Table(title="Deliveries", title_justify="left")
+    table.add_column("source")
+    for heading in ("files", "refused", "twice", "rows received", "loaded", "quarantined"):
+        table.add_column(heading, justify="right")
+    table.add_column("why (rows)")
+    for system in contracts:
+        lines = [r for r in log if r["system"] == system]
+        why: Counter[str] = Counter()
+        for r in lines:
+            for reason in r["reasons"]:
+                why[reason["rule"]] += reason["rows"]
+        table.add_row(
+            system,
+            str(len({(r["file"], r["received_on"]) for r in lines})),
+            str(len({(r["file"], r["received_on"]) for r in lines if r["status"] == "refused"})),
+            str(len({(r["file"], r["received_on"]) for r in lines if r["status"] == "duplicate"})),
+            *(f"{sum(r[c] for r in lines):,}" for c in ("rows_received", "rows_loaded", "rows_quarantined")),
+            ", ".join(f"{rule} {count:,}" for rule, count in why.most_common(4)),
+        )
+    console.print(table)
+    off = [r for r in log if r["rows_received"] != r["rows_loaded"] + r["rows_quarantined"]]
+    console.print(f"Received = loaded + quarantined for {len(log) - len(off)} of {len(log)} entries of the log.")
+    refused = [r for r in log if r["status"] == "refused"]
+    for r in refused[:12]:
+        rules = ", ".join(sorted({reason["rule"] for reason in r["reasons"]}))
+        console.print(f"  refused  {r['system']}/{r['file']}: {rules}", markup=False)
+
+
+def show_people(console: Console, home: Home) -> None:
+    """People, families, and the match rate of every pair of systems."""
+    folder = home.linkage_dir
+    with connect() as database:
+
+        def one(sql: str) -> Any:
+            return database.execute(sql).fetchall()[0][0]
+
+        crosswalk = f"read_parquet({quoted(folder / 'person_crosswalk.parquet')})"
+        members = f"read_parquet({quoted(folder / 'family_member.parquet')})"
+        people = one(f"select count(distinct person_id) from {crosswalk} where valid_to is null")
+        records = one(f"select count(*) from {crosswalk} where valid_to is null")
+        shared = one(
+            f"select count(*) from (select 1 from {crosswalk} where valid_to is null group by person_id"
+            " having count(distinct source_system) > 1)"
+        )
+        families = one(f"select count(distinct family_id) from {members}")
+        rates = database.execute(
+            "select system_a, system_b, population, n_a, n_linked, rate from"
+            f" read_parquet({quoted(folder / 'match_rates.parquet')}) where n_a > 0 order by 3, 1, 2"
+        ).fetchall()
+    console.print(
+        f"\n[bold]{records:,} records are {people:,} people[/bold]; {shared:,} of them known to more than one system;"
+        f" {families:,} families."
+    )
+    table = Table(title="Match rates", title_justify="left")
+    for heading in ("people of", "found in", "among"):
+        table.add_column(heading)
+    for heading in ("n", "found", "rate"):
+        table.add_column(heading, justify="right")
+    for system_a, system_b, population, n, linked, rate in rates:
+        table.add_row(system_a, system_b, population, f"{n:,}", f"{linked:,}", f"{rate:.1%}")
+    console.print(table)
+
+
+def show_measures(console: Console, home: Home) -> None:
+    """Each measure of the current release for the whole jurisdiction, latest reported period, beside its benchmark."""
+    release = current_release(home.releases_dir)
+    names = [t["name"] for t in release.manifest["tables"] if t["name"].startswith("met_")]
+    table = Table(title="Measures (whole jurisdiction, latest mature period)", title_justify="left")
+    for heading in ("measure", "variant", "period"):
+        table.add_column(heading)
+    for heading in ("n", "value", "95% interval", "benchmark"):
+        table.add_column(heading, justify="right")
+    table.add_column("note")
+    with open_release(release.folder) as database:
+        for name in names:
+            rows = database.execute(
+                f"select metric_id, variant, period_start, period_end, numerator, denominator, value, ci_low, ci_high,"
+                f" benchmark_value, benchmark_source, maturity_flag, suppress_reason from {name}"
+                " where stratum_type = 'all' qualify row_number() over (partition by metric_id, variant"
+                " order by value is null, period_end desc) = 1 order by metric_id, variant"
+            ).fetchall()
+            for row in rows:
+                table.add_row(*_measure(row))
+    console.print(table)
+
+
+def _measure(row: tuple[Any, ...]) -> list[str]:
+    metric, variant, start, end, numerator, denominator, value, low, high, benchmark, source, _, reason = row
+    return [
+        str(metric),
+        str(variant or ""),
+        f"{start} to {end}",
+        f"{_number(numerator)}/{_number(denominator)}",
+        _number(value),
+        f"{_number(low)} to {_number(high)}" if low is not None else "",
+        f"{_number(benchmark)} ({source})" if benchmark is not None else "",
+        str(reason or ""),
+    ]
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "-"
+    number = float(value)
+    return f"{number:,.0f}" if number == int(number) else f"{number:,.3f}"
+
+
+def show_places(console: Console, home: Home) -> None:
+    """Where the files lie and what to try next."""
+    release = current_release(home.releases_dir)
+    console.print("\n[bold]Where things lie[/bold]")
+    for what, where in (
+        ("release", release.folder),
+        ("rejected rows", home.root / "quarantine"),
+        ("delivery log", home.delivery_log),
+        ("alerts", home.root / load_jurisdiction(home.root).alerts.file),
+    ):
+        console.print(f"  {what:<14} {where}", soft_wrap=True, markup=False)
+    console.print("\n[bold]What to try next[/bold]")
+    here = f"--home {home.root}"
+    for command in (
+        f'kinweave query {here} "select table_name, count(*) from data_dictionary group by 1"',
+        f"kinweave status {here}",
+        f"kinweave run {here}          # no new files: the same release again",
+        f"kinweave run {here} --as-of {release.manifest['cut_off']}",
+        f"kinweave ui {here}           # the flow in Dagster",
+    ):
+        console.print(f"  {command}", soft_wrap=True, markup=False)
+
+
+# --- status, validate, query -------------------------------------------------------------------------------------
+
+
+def show_status(console: Console, home: Home) -> None:
+    """The state of a deployment on one screen."""
+    jurisdiction = load_jurisdiction(home.root)
+    console.print(f"[bold]{jurisdiction.name}[/bold]  {home.root}", soft_wrap=True)
+    try:
+        release = current_release(home.releases_dir)
+        problems = verify(release.folder, contents=False)
+        state = "[green]verified[/green]" if not problems else f"[red]{len(problems)} problems[/red]"
+        console.print(f"Current release: {release.release_id}, cut-off {release.manifest['cut_off']}, {state}")
+        for problem in problems:
+            console.print(f"  {problem}", markup=False)
+    except ReleaseError as error:
+        console.print(f"Current release: {error}", markup=False)
+    night = Night(home)
+    try:
+        freshness = night.freshness()
+    except (NightError, ValueError):
+        console.print("No file has been accepted yet.")
+        return
+    table = Table(title="Sources", title_justify="left")
+    for heading in ("source", "last delivery", "stale since", "promised"):
+        table.add_column(heading)
+    for system, last, since in freshness:
+        delivery = night.contracts[system].delivery
+        table.add_row(
+            system, str(last or "never"), str(since or ""), f"{delivery.cadence}, within {delivery.max_age_days} days"
+        )
+    console.print(table)
+    show_deliveries(console, home, dict(night.contracts))
+    alerts = read_jsonl(home.root / jurisdiction.alerts.file)
+    console.print(f"Alerts so far: {len(alerts)}")
+    for alert in alerts[-5:]:
+        console.print(f"  {alert['at']}  {alert['subject']}", markup=False)
+
+
+def show_validation(console: Console, files: list[Path], system: str | None) -> bool:
+    """Check ``files`` and say what the load would do with each. Returns whether all would load without a loss."""
+    contracts = load_contracts()
+    if system is not None:
+        if system not in contracts:
+            raise NightError(f"there is no source called {system}; there are {', '.join(contracts)}")
+        contracts = {system: contracts[system]}
+    good = True
+    for report in validate_files(files, contracts, dt.date.today()):
+        is_clean = report.would_load and not report.quarantined
+        good = good and is_clean
+        mark = "[green]good[/green]" if is_clean else "[yellow]loses rows[/yellow]"
+        mark = mark if report.would_load else "[red]would be refused[/red]"
+        rows = f"{report.received:,} rows, {report.quarantined:,} would be quarantined" if report.received else ""
+        where = f"{report.system}.{report.table}" if report.table else ""
+        console.print(f"{mark}  {report.file}  {where}  {rows}")
+        for finding in report.findings:
+            console.print(f"    {sentence(finding)}", markup=False, soft_wrap=True)
+    return good
+
+
+def show_query(console: Console, home: Home, sql: str, as_csv: bool, limit: int) -> bool:
+    """Run ``sql`` on the current release and print the rows. Returns False, having said why, when it is refused."""
+    release = current_release(home.releases_dir)
+    with open_release(release.folder) as database:
+        try:
+            result = database.execute(sql)
+            names = [d[0] for d in result.description or []]
+            rows = result.fetchall() if as_csv else result.fetchmany(limit + 1)
+        except duckdb.Error as error:
+            # The database holds only what may be shown, so its own words may be shown too.
+            console.print(f"[red]{type(error).__name__}[/red]", end=": ")
+            console.print(str(error).split("\n\n")[0], markup=False)
+            return False
+    if as_csv:
+        writer = csv.writer(sys.stdout)
+        writer.writerow(names)
+        writer.writerows(rows)
+        return True
+    table = Table()
+    for name in names:
+        table.add_column(name)
+    for row in rows[:limit]:
+        table.add_row(*("" if value is None else str(value) for value in row))
+    console.print(table)
+    if len(rows) > limit:
+        console.print(f"The first {limit} rows; ask for more with --rows or --csv.")
+    return True
