@@ -5,8 +5,8 @@ Dagster, of where rows came from, or of how a measure is computed.
 """
 
 from pipelines.releases.gate import GateClosed, Plan, TablePlan, plan_release
-from pipelines.releases.manifest import ReleaseError, read_manifest, verify
-from pipelines.releases.publish import Release, current_release, open_release, publish, releases
+from pipelines.releases.manifest import ReleaseError, open_release, read_manifest, verify
+from pipelines.releases.publish import Release, current_release, publish, releases
 
 __all__ = [
     "GateClosed",

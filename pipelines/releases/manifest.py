@@ -82,6 +82,24 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return data
 
 
+def open_release(folder: Path) -> duckdb.DuckDBPyConnection:
+    """A read-only connection to a release that reaches nothing else: no file, no network, no setting to change."""
+    return duckdb.connect(
+        str(folder / DATABASE),
+        read_only=True,
+        config={
+            "enable_external_access": False,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "allow_community_extensions": False,
+            "allow_unsigned_extensions": False,
+            "allow_persistent_secrets": False,
+            "python_enable_replacements": False,
+            "lock_configuration": True,
+        },
+    )
+
+
 def verify(folder: Path, *, contents: bool = True) -> list[str]:
     """What is wrong with the release in ``folder``; an empty list means nothing is.
 
@@ -107,11 +125,15 @@ def verify(folder: Path, *, contents: bool = True) -> list[str]:
         problems.append("the manifest does not match its release ID")
     if problems or not contents:
         return problems
-    with connect(folder / DATABASE, read_only=True) as database:
+    # The reader's own way in: a process may have the release open already, and DuckDB wants one way per file.
+    with open_release(folder) as database, connect() as files:
         for table in manifest["tables"]:
             parquet = f"read_parquet({quoted(folder / table['file'])})"
-            for place, relation in ((DATABASE, identifier(table["name"])), (table["file"], parquet)):
-                if content_hash(database, relation) != (table["content_hash"], table["rows"]):
+            for place, source, relation in (
+                (DATABASE, database, identifier(table["name"])),
+                (table["file"], files, parquet),
+            ):
+                if content_hash(source, relation) != (table["content_hash"], table["rows"]):
                     problems.append(f"{place}: table {table['name']} does not hold the published rows")
     return problems
 

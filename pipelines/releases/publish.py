@@ -211,23 +211,3 @@ def current_release(releases_dir: Path) -> Release:
         raise ReleaseError(f"{POINTER} points outside the releases folder")
     folder = releases_dir / name
     return Release(name, folder, read_manifest(folder), is_new=False)
-
-
-def open_release(folder: Path) -> duckdb.DuckDBPyConnection:
-    """A read-only connection to a release that reaches nothing else: no file, no network, no setting to change."""
-    connection = duckdb.connect(
-        str(folder / DATABASE),
-        read_only=True,
-        config={
-            "enable_external_access": False,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "allow_community_extensions": False,
-            "allow_unsigned_extensions": False,
-            "allow_persistent_secrets": False,
-            "python_enable_replacements": False,
-        },
-    )
-    connection.execute("set enable_progress_bar = false")
-    connection.execute("set lock_configuration = true")
-    return connection
