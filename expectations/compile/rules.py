@@ -1,6 +1,6 @@
 """The rules a row must keep, as SQL: the same at the door, in an agency's own check and in the tests.
 
-:func:`judged_sql` is all that landing needs: typed rows, each with the list of rules it broke.
+Nothing is judged here: landing asks for the rules, evaluates them over its rows and decides what becomes of each.
 """
 
 from __future__ import annotations
@@ -43,7 +43,11 @@ def _text(name: str) -> str:
     return identifier(f"_text_{name}")
 
 
-def _column_rules(contract: Contract, table: Table, column: Column, delivered_on: dt.date) -> list[Rule]:
+def _date(day: dt.date) -> str:
+    return f"date {literal(day.isoformat())}"
+
+
+def _column_rules(contract: Contract, table: Table, column: Column, delivered_on: dt.date | None) -> list[Rule]:
     value, text, fields = identifier(column.name), _text(column.name), (column.name,)
     rules: list[Rule] = []
 
@@ -63,13 +67,13 @@ def _column_rules(contract: Contract, table: Table, column: Column, delivered_on
         add("type", f"{known} and {value} is null", f"must be a {column.type.value}")
     if column.type in (ColumnType.DATE, ColumnType.TIMESTAMP):
         first = column.not_before or EARLIEST
-        last = delivered_on
+        last = _date(delivered_on) if delivered_on else "_delivered_on"
         if column.may_be_future:
-            last = dt.date(delivered_on.year + FURTHEST_AHEAD_YEARS, 12, 31)
+            last = f"{last} + interval {FURTHEST_AHEAD_YEARS} year"
         day = f"{value}::date" if column.type is ColumnType.TIMESTAMP else value
         add(
             "impossible_date",
-            f"{day} not between date {literal(first.isoformat())} and date {literal(last.isoformat())}",
+            f"{day} not between {_date(first)} and {last}",
             f"must not be before {first.isoformat()}"
             + ("" if column.may_be_future else " or after the day of delivery"),
         )
@@ -107,11 +111,11 @@ def _across_rows(table: Table) -> list[Rule]:
     ]
 
 
-def row_rules(contract: Contract, table: Table, delivered_on: dt.date) -> list[Rule]:
+def row_rules(contract: Contract, table: Table, delivered_on: dt.date | None) -> list[Rule]:
     """Every rule for one row of ``table`` delivered on ``delivered_on``, in column order, table checks after them.
 
-    Quarantined in this order of precedence: none, every broken rule of a row is reported, except that duplicates are
-    looked for only among rows that are otherwise good (the first line of a key stays).
+    Without ``delivered_on`` the rules read it from each row's ``_delivered_on``, as rows already loaded have it.
+    The rules that compare rows come last; of rows with one key the first line is the good one.
     """
     rules = [r for c in table.columns for r in _column_rules(contract, table, c, delivered_on)]
     rules += [
@@ -130,55 +134,6 @@ def read_sql(contract: Contract, table: Table, relation: str) -> str:
         f"select\n    _line,\n    {values},\n    columns('^_text_')\n"
         f"from (\n    select _line,\n    {texts}\n    from {relation}\n)"
     )
-
-
-def judged_sql(contract: Contract, table: Table, delivered_on: dt.date, relation: str) -> str:
-    """SELECT giving every received row once, typed and judged.
-
-    Columns: ``_line bigint``, the table's columns with their SQL types (NULL where the text is no such value), and
-    ``_broken``: a list of ``struct(rule varchar, field varchar, action varchar)``, empty for a clean row. ``field``
-    joins several columns with ``, ``. A row with a ``quarantine`` among ``_broken`` is not loaded.
-
-    ``relation`` is SQL the caller vouches for: a quoted table name or a parenthesised query.
-    """
-    rules = row_rules(contract, table, delivered_on)
-    single = [r for r in rules if not r.across_rows]
-    across = [r for r in rules if r.across_rows]
-    key = [identifier(f) for f in across[0].fields]
-    names = ", ".join(identifier(c.name) for c in table.columns)
-    same_key = " and ".join(f"t.{k} is not distinct from r.{k}" for k in key)
-
-    def broken(kept: list[Rule]) -> str:
-        # Almost every row is clean, so the list is only put together where one of the predicates holds.
-        cases = ",\n        ".join(
-            f"case when {r.bad} then {{'rule': {literal(r.rule)}, 'field': {literal(', '.join(r.fields))},"
-            f" 'action': {literal(r.action)}}} end"
-            for r in kept
-        )
-        return f"list_filter([\n        {cases}\n    ], lambda b: b is not null)"
-
-    none = "[]::struct(rule varchar, field varchar, action varchar)[]"
-    alone = none
-    if single:
-        alone = f"case when {' or '.join(f'({r.bad})' for r in single)} then {broken(single)} else {none} end"
-    quarantining = " or ".join(f"({r.bad})" for r in single if r.action == "quarantine") or "false"
-    return f"""with read as (
-{read_sql(contract, table, relation)}
-),
-judged as (
-    select *, {alone} as _alone, ({quarantining}) is not true as _good
-    from read
-),
-repeated as (
-    select {", ".join(key)} from judged where _good group by all having count(*) > 1
-),
-repeats as (
-    select _line, {broken(across)} as _across
-    from judged as t
-    where _good and exists (select 1 from repeated as r where {same_key})
-)
-select _line, {names}, case when _across is null then _alone else list_concat(_alone, _across) end as _broken
-from judged left join repeats using (_line)"""
 
 
 def verify_sql(contract: Contract) -> None:
