@@ -1,0 +1,33 @@
+"""Who is who, and who is family: this room turns staged person records into people and families with stable IDs.
+
+It knows no scheduler and reads no environment; every path is given. Names and numbers stay inside the folders it is
+told to write to.
+
+A night: :func:`build_records`, :func:`score`, :func:`resolve`, :func:`build_families`. Outside the night:
+:func:`train`. Any other files: :func:`link_files`. Against a known truth (demo and tests): :func:`evaluate`.
+"""
+
+from linkage.evaluate import Evaluation, evaluate
+from linkage.family.families import build_families
+from linkage.files import link_files
+from linkage.model import ModelCard, ModelError, load
+from linkage.person.resolve import resolve, score
+from linkage.records import build_records
+from linkage.registry import LedgerError, Registry
+from linkage.train import train
+
+__all__ = [
+    "Evaluation",
+    "LedgerError",
+    "ModelCard",
+    "ModelError",
+    "Registry",
+    "build_families",
+    "build_records",
+    "evaluate",
+    "link_files",
+    "load",
+    "resolve",
+    "score",
+    "train",
+]

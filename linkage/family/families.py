@@ -1,0 +1,259 @@
+"""Who is family.
+
+``family_id`` stands for a maternal sibling group: all children of one mother, the mother being the anchor; without a
+known mother the father is; without either the child stands alone. So a family can never grow beyond one person's
+children: an address, a foster home or a docket joins nobody. A child has one family at a time; an adoption closes the
+one and opens the other on the day of the decree. Families that share a father are told so by a link row, not merged.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from linkage.registry import Registry
+from linkage.store import connect, quoted, write_json, write_parquet
+
+#: More children of one anchor than this is a false merge or a foster home, and is looked at before it is believed.
+MAX_CHILDREN = 12
+MAX_MOTHERS = 3
+#: Plausible years between the births of mother (or any parent) and child.
+MIN_GAP, MAX_MOTHER_GAP, MAX_PARENT_GAP = 11, 55, 75
+
+
+def _load(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
+    def table(name: str, file: str) -> None:
+        con.execute(f"create table {name} as select * from read_parquet({quoted(linkage_dir / file)})")
+
+    table("stated", "relationships.parquet")
+    table("members", "case_members.parquet")
+    con.execute(f"""
+    create table known as
+    select r.rid, r.source_system, r.birth_date, r.is_birth_date_estimated, r.sex, r.is_child, r.record_role,
+        r.is_sealed, c.person_id, c.match_probability
+    from read_parquet({quoted(linkage_dir / "records.parquet")}) r
+    join read_parquet({quoted(linkage_dir / "person_crosswalk.parquet")}) c using (source_system, source_record_id)
+    """)
+    # One birth date and sex per person: what most of its records say, the earlier where they tie.
+    con.execute("""
+    create table person as
+    select person_id, mode(birth_date order by birth_date) filter (not is_birth_date_estimated) as born,
+        mode(sex order by sex) as sex, bool_or(is_child or record_role = 'child') as is_child,
+        bool_or(coalesce(is_sealed, false)) as is_sealed
+    from known group by person_id
+    """)
+
+
+def _edges(con: duckdb.DuckDBPyConnection) -> None:
+    """``edge``: stated parents lifted to people; ``family_review``: what cannot be true."""
+    con.execute(f"""
+    create table lifted as
+    select k.person_id as child, p.person_id as parent,
+        case s.relationship
+            when 'mother_of' then 'mother' when 'father_of' then 'father'
+            when 'putative_father_of' then 'putative_father' when 'adoptive_parent_of' then 'adoptive_parent'
+            when 'guardian_of' then 'guardian' when 'foster_parent_of' then 'foster_parent'
+            when 'grandparent_of' then 'grandparent'
+            when 'parent_of' then case pp.sex when 'F' then 'mother' when 'M' then 'father' else 'parent' end end as role,
+        s.evidence, s.source_system, s.valid_from, s.valid_to,
+        least(k.match_probability, p.match_probability) as confidence,
+        case when p.person_id = k.person_id then 'parent_of_itself'
+             when s.relationship in ('mother_of', 'father_of', 'putative_father_of', 'parent_of')
+                  and (date_diff('day', pp.born, kk.born) < {MIN_GAP} * 365.25
+                       or date_diff('day', pp.born, kk.born) >
+                          365.25 * case when s.relationship = 'mother_of' then {MAX_MOTHER_GAP}
+                                        else {MAX_PARENT_GAP} end)
+             then 'impossible_age' end as problem
+    from stated s
+    join known p on p.rid = s.rid_a join known k on k.rid = s.rid_b
+    join person pp on pp.person_id = p.person_id join person kk on kk.person_id = k.person_id
+    where s.relationship in ('mother_of', 'father_of', 'putative_father_of', 'parent_of', 'adoptive_parent_of',
+        'guardian_of', 'foster_parent_of', 'grandparent_of')
+    """)
+    con.execute("""
+    create table family_review as
+    select distinct problem as reason, child as person_id, parent as other_person_id, source_system
+    from lifted where problem is not null
+    """)
+    con.execute("create table edge as select * exclude (problem) from lifted where problem is null")
+    # A case that names a child and one mother is a statement too, but a weaker one: heard only where nobody says more.
+    con.execute("""
+    delete from edge e where e.evidence = 'case_role' and exists (
+        select 1 from edge s where s.child = e.child and s.evidence = 'stated'
+        and (s.role = e.role or (s.role in ('father', 'putative_father') and e.role in ('father', 'putative_father'))))
+    """)
+    con.execute(f"""
+    insert into family_review
+    select 'many_mothers', child, null, null from edge where role = 'mother'
+    group by child having count(distinct parent) > {MAX_MOTHERS}
+    """)
+    con.execute(f"""
+    insert into family_review
+    select 'many_children', parent, null, null from edge where role in ('mother', 'adoptive_parent')
+    group by parent having count(distinct child) > {MAX_CHILDREN}
+    """)
+
+
+def _anchors(con: duckdb.DuckDBPyConnection) -> None:
+    """``anchored``: child, anchor, from and to; one anchor at a time."""
+    con.execute("""
+    create table support as
+    select child, parent, role, count(*) as rows_, count(distinct source_system) as sources,
+        min(valid_from) as valid_from, max(case when evidence = 'stated' then 1 else 0 end) as is_stated
+    from edge where role in ('mother', 'father', 'putative_father', 'parent', 'adoptive_parent') group by all
+    """)
+    con.execute("""
+    create table birth_anchor as
+    select child, parent as anchor, role from (
+        select *, row_number() over (partition by child order by
+            case role when 'mother' then 0 when 'parent' then 1 when 'father' then 2 else 3 end,
+            is_stated desc, sources desc, rows_ desc, parent) as nth
+        from support where role <> 'adoptive_parent') where nth = 1
+    """)
+    con.execute("""
+    create table adoptive_anchor as
+    select child, parent as anchor, valid_from as decree from (
+        select s.*, row_number() over (partition by child order by
+            case when p.sex = 'F' then 0 else 1 end, sources desc, rows_ desc, parent) as nth
+        from support s join person p on p.person_id = s.parent where role = 'adoptive_parent') where nth = 1
+    """)
+    con.execute(f"""
+    create table believed as
+    select anchor from (select anchor, child from birth_anchor union select anchor, child from adoptive_anchor)
+    group by anchor having count(distinct child) <= {MAX_CHILDREN}
+    """)
+    con.execute("""
+    create table children as
+    select person_id as child from person where is_child
+    union select child from birth_anchor union select child from adoptive_anchor
+    """)
+    con.execute("""
+    create table anchored as
+    select c.child, coalesce('m:' || b.anchor, 's:' || c.child) as anchor, b.anchor as anchor_person,
+        cast(null as date) as valid_from, a.decree as valid_to
+    from children c
+    left join (select * from birth_anchor semi join believed using (anchor)) b using (child)
+    left join (select * from adoptive_anchor semi join believed using (anchor)) a using (child)
+    where a.child is null or a.decree is not null
+    union all
+    select a.child, 'm:' || a.anchor, a.anchor, a.decree, null
+    from adoptive_anchor a semi join believed using (anchor)
+    """)
+
+
+def build_families(
+    linkage_dir: Path, registry_dir: Path, cut: dt.date, secret: bytes, persist: bool = True
+) -> dict[str, Any]:
+    """Families of the people of the night, with stable IDs.
+
+    Writes ``parent_child.parquet``, ``family_member.parquet``, ``family_link.parquet`` (families sharing a parent),
+    ``case_family.parquet`` (the agencies' own cases beside them), ``family_review.parquet`` and, for adoptions that
+    touch a sealed record, ``restricted/adoption_bridge.parquet`` instead of an open trace. Returns counts.
+    """
+    con = connect(spill_dir=linkage_dir / "spill")
+    try:
+        _load(con, linkage_dir)
+        _edges(con)
+        _anchors(con)
+        # The registry follows children: a birth family and an adoptive family of one child are two groups.
+        groups: dict[str, list[str]] = {}
+        for anchor, child, adopted in con.execute(
+            "select anchor, child, valid_from is not null as adopted from anchored order by all"
+        ).fetchall():
+            groups.setdefault(anchor, []).append(child + ("/adopted" if adopted else ""))
+        ids, events, _ = Registry(registry_dir, "family").update(groups, cut, secret, persist)
+        con.register("kw_ids", pa.table({"anchor": list(ids), "family_id": list(ids.values())}))
+        con.execute("create table family as select a.*, i.family_id from anchored a join kw_ids i using (anchor)")
+        con.unregister("kw_ids")
+        return _write(con, linkage_dir, events)
+    finally:
+        con.close()
+
+
+def _write(con: duckdb.DuckDBPyConnection, linkage_dir: Path, events: list[Any]) -> dict[str, Any]:
+    con.execute("""
+    create table sealed_bridge as
+    select f.child as child_person_id, f.family_id as family_id_before, t.family_id as family_id_after,
+        f.valid_to as decree_date
+    from family f join family t on t.child = f.child and t.valid_from = f.valid_to
+    join person p on p.person_id = f.child where p.is_sealed
+    """)
+    # A sealed adoption shows the adoptive family only.
+    con.execute("""
+    create table shown as
+    select f.* from family f
+    left join sealed_bridge b on b.child_person_id = f.child and b.family_id_before = f.family_id
+    where b.child_person_id is null
+    """)
+    con.execute("""
+    create table parent_child as
+    select e.child as child_person_id, e.parent as parent_person_id, e.role, e.evidence, e.source_system,
+        min(e.valid_from) as valid_from,
+        case when count(*) = count(e.valid_to) then max(e.valid_to) end as valid_to,
+        max(e.confidence) as confidence
+    from edge e
+    left join sealed_bridge b on b.child_person_id = e.child
+    where e.role not in ('foster_parent', 'grandparent')
+      and (b.child_person_id is null or e.role in ('adoptive_parent', 'guardian'))
+    group by e.child, e.parent, e.role, e.evidence, e.source_system
+    """)
+    con.execute("""
+    create table family_member as
+    select family_id, child as person_id, 'child' as role, valid_from, valid_to,
+        case when anchor_person is null then 'no_known_parent' else 'stated' end as evidence,
+        cast(null as varchar) as source_system, 1.0 as confidence
+    from shown
+    union all
+    select f.family_id, e.parent, e.role,
+        min(coalesce(e.valid_from, f.valid_from)),
+        case when count(*) = count(coalesce(e.valid_to, f.valid_to)) then max(coalesce(e.valid_to, f.valid_to)) end,
+        min(e.evidence order by e.evidence desc), min(e.source_system), max(e.confidence)
+    from shown f join edge e on e.child = f.child
+    where (e.role = 'adoptive_parent') = (f.valid_from is not null) or e.role in ('guardian', 'foster_parent')
+    group by f.family_id, e.parent, e.role
+    """)
+    con.execute("""
+    create table family_link as
+    select distinct least(a.family_id, b.family_id) as family_id_a, greatest(a.family_id, b.family_id) as family_id_b,
+        'shared_' || case when a.role = b.role then a.role else 'parent' end as reason
+    from family_member a join family_member b on a.person_id = b.person_id and a.family_id < b.family_id
+    where a.role in ('mother', 'father', 'putative_father', 'parent')
+      and b.role in ('mother', 'father', 'putative_father', 'parent')
+    """)
+    con.execute("""
+    create table case_family as
+    select distinct m.source_system, m.case_key, f.family_id
+    from members m join known k on k.rid = m.rid join shown f on f.child = k.person_id
+    """)
+    outputs = {
+        "parent_child": "child_person_id, parent_person_id, role, source_system, evidence",
+        "family_member": "family_id, person_id, role, valid_from",
+        "family_link": "family_id_a, family_id_b, reason",
+        "case_family": "source_system, case_key, family_id",
+        "family_review": "reason, person_id, other_person_id, source_system",
+    }
+    counts = {
+        name: write_parquet(con, f"select * from {name} order by {order}", linkage_dir / f"{name}.parquet")
+        for name, order in outputs.items()
+    }
+    write_parquet(
+        con, "select * from sealed_bridge order by all", linkage_dir / "restricted" / "adoption_bridge.parquet"
+    )
+    tally: dict[str, int] = {}
+    for event in events:
+        tally[event.event] = tally.get(event.event, 0) + 1
+    summary = {
+        **counts,
+        "families": con.execute("select count(distinct family_id) from shown").fetchall()[0][0],
+        "largest_family": con.execute(
+            "select coalesce(max(n), 0) from (select count(distinct person_id) as n from family_member "
+            "where role <> 'foster_parent' group by family_id)"
+        ).fetchall()[0][0],
+        "events": tally,
+    }
+    write_json(summary, linkage_dir / "families.json")
+    return summary

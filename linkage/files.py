@@ -1,0 +1,119 @@
+"""Linking any files of person records, with nothing but the files: the night's own steps, one after the other."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from linkage import model
+from linkage.family.families import build_families
+from linkage.person.resolve import resolve, score
+from linkage.quality import write_report
+from linkage.records import prepare
+from linkage.store import connect, quoted, write_parquet
+from linkage.train import train
+
+
+def _relation(con: duckdb.DuckDBPyConnection, paths: Sequence[Path], name: str) -> str:
+    """A table of all rows of Parquet or CSV files, columns matched by name, every CSV value as text."""
+    parts = []
+    for path in paths:
+        if not path.exists():
+            raise FileNotFoundError(f"there is no file {path.name}")
+        if path.suffix.lower() in (".parquet", ".pq"):
+            parts.append(f"select * from read_parquet({quoted(path)})")
+        else:
+            parts.append(f"select * from read_csv({quoted(path)}, header = true, all_varchar = true)")
+    con.execute(f"create table {name} as " + " union all by name ".join(parts))
+    columns = [r[0] for r in con.execute(f"describe {name}").fetchall()]
+    casts = ", ".join(f'"{c}"::varchar as "{c.strip().lower()}"' for c in columns)
+    con.execute(f"create or replace table {name} as select {casts} from {name}")
+    return name
+
+
+def link_files(
+    records: Sequence[Path],
+    out: Path,
+    relationships: Sequence[Path] | Path | None = None,
+    duplicate_free: Iterable[str] = (),
+    secret: bytes | None = None,
+) -> dict[str, Any]:
+    """Link the person records of Parquet or CSV files: no labels, no tuning.
+
+    Columns: ``source_system, source_record_id`` and any of ``first_name, middle_name, last_name, name_suffix,
+    birth_date`` (ISO)``, sex`` (F/M)``, ssn, medicaid_id, address_line, city, state, zip, phone, record_role``
+    (child/adult)``, case_key``, and the rest of the canonical person record. Relationships: ``source_system,
+    source_record_id, related_record_id, relationship``, read left to right. ``duplicate_free`` names systems that hold
+    each person once.
+
+    Writes to ``out``: ``person_crosswalk.parquet (source_system, source_record_id, person_id)``,
+    ``parent_child.parquet (child_person_id, parent_person_id, role, evidence)``, ``family_member.parquet
+    (family_id, person_id, role)``, ``scores.parquet``, ``report.html``, and the work under ``work/``. Returns counts.
+
+    Raises :class:`FileNotFoundError` for a missing file, :class:`ValueError` for missing key columns.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    work = out / "work"
+    related = [relationships] if isinstance(relationships, Path) else list(relationships or [])
+    con = connect(spill_dir=work / "spill")
+    try:
+        persons = _relation(con, list(records), "given_records")
+        kin = _relation(con, related, "given_relationships") if related else None
+        summary: dict[str, Any] = {"records": prepare(con, persons, kin, None, None, work)}
+    finally:
+        con.close()
+    card = train(work, work / "models", "model", tuple(duplicate_free))
+    summary["scoring"] = score(work, card.path)
+    # Without a deployment there is no secret to keep: the IDs follow from the data, and are the same every time.
+    secret = secret or hashlib.sha256(card.fingerprint.encode()).digest()
+    cut = dt.date.fromisoformat(str(summary["records"]["reference_date"] or "1970-01-01")[:10])
+    summary["people"] = resolve(work, work / "registry", cut, secret, persist=False)
+    summary["families"] = build_families(work, work / "registry", cut, secret, persist=False)
+    summary["model"] = card.name
+    con = connect(spill_dir=work / "spill")
+    try:
+
+        def source(name: str) -> str:
+            return f"read_parquet({quoted(work / (name + '.parquet'))})"
+
+        write_parquet(
+            con,
+            f"select source_system, source_record_id, person_id from {source('person_crosswalk')} "
+            "order by source_system, source_record_id",
+            out / "person_crosswalk.parquet",
+        )
+        write_parquet(
+            con,
+            f"""select child_person_id, parent_person_id,
+                first(role order by case role when 'parent' then 1 else 0 end, role) as role,
+                string_agg(distinct evidence || ':' || source_system, ', '
+                           order by evidence || ':' || source_system) as evidence
+            from {source("parent_child")} group by child_person_id, parent_person_id
+            order by child_person_id, parent_person_id""",
+            out / "parent_child.parquet",
+        )
+        write_parquet(
+            con,
+            f"select distinct family_id, person_id, role from {source('family_member')} "
+            "order by family_id, person_id, role",
+            out / "family_member.parquet",
+        )
+        write_parquet(
+            con,
+            f"""select l.source_system as source_system_a, l.source_record_id as source_record_id_a,
+                r.source_system as source_system_b, r.source_record_id as source_record_id_b,
+                e.weight as match_weight, 1 / (1 + pow(2, -greatest(least(e.weight, 50), -50))) as match_probability,
+                e.model, e.evidence
+            from {source("edges")} e join {source("records")} l on l.rid = e.rid_l
+            join {source("records")} r on r.rid = e.rid_r order by 1, 2, 3, 4""",
+            out / "scores.parquet",
+        )
+    finally:
+        con.close()
+    write_report(work, model.load(card.path), out / "report.html")
+    return summary

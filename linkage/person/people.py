@@ -1,0 +1,127 @@
+"""From edges to people for one night: constraints gathered, twins kept apart, relatives heard, clusters formed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from linkage.model import Pool
+from linkage.person.clustering import cluster
+from linkage.person.comparisons import BY_NAME
+from linkage.person.mixture import Mixture
+from linkage.person.relational import apply_pools
+from linkage.person.scoring import Scorer
+
+TWIN_WEIGHT = -5.0
+
+
+def separate_twins(con: duckdb.DuckDBPyConnection, edges: str) -> int:
+    """The twin rule: born within a day of each other, two real and unlike given names, no strong number shared.
+
+    Such a pair gets weight -5 and evidence ``twin`` whatever else agrees; also two unnamed newborns with different
+    birth orders. Returns the number of pairs.
+    """
+    first = BY_NAME["given_name"]
+    unlike = len(first.all_levels) - 1
+    con.execute(f"""
+    create or replace table kw_twins as
+    select e.rid_l, e.rid_r from {edges} e
+    join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
+    where e.weight > {TWIN_WEIGHT}
+      and (l.birth_order <> r.birth_order or (
+        abs(date_diff('day', l.birth_date, r.birth_date)) <= 1
+        and e.g_given_name >= {unlike - 1}
+        and length(l.first_std) > 1 and length(r.first_std) > 1
+        and jaro_winkler_similarity(l.first_std, r.first_std) < 0.8
+        and l.first_std is distinct from r.middle_std and l.middle_std is distinct from r.first_std
+        and list_has_any(l.last_forms, r.last_forms)
+        and (l.is_child or r.is_child)
+        and l.ssn is distinct from r.ssn and l.medicaid_id is distinct from r.medicaid_id))
+      and (l.ssn is null or r.ssn is null or l.ssn <> r.ssn)
+    """)
+    con.execute(f"""
+    update {edges} e set weight = {TWIN_WEIGHT}, evidence = 'twin'
+    from kw_twins t where e.rid_l = t.rid_l and e.rid_r = t.rid_r
+    """)
+    return int(con.execute("select count(*) from kw_twins").fetchall()[0][0])
+
+
+def form(
+    con: duckdb.DuckDBPyConnection,
+    edges: str,
+    join: float,
+    duplicate_free: tuple[str, ...],
+    bonus: float = 0.0,
+) -> dict[str, Any]:
+    """Cluster ``records`` by table ``edges``; fills table ``people(rid, person)``; ``person`` is the smallest rid.
+
+    ``constraints(rid_a, rid_b, kind, reason)`` must exist. With ``bonus``, pairs already in one published person
+    (table ``published(rid, person_id)``) count that much more: a published join is kept a little longer than a new
+    one is made.
+    """
+    nodes = con.execute("select rid, source_system from records order by rid").fetchnumpy()
+    rids = np.asarray(nodes["rid"], dtype=np.int64)
+    names = np.asarray(nodes["source_system"], dtype=object)
+    source = np.full(len(rids), -1, dtype=np.int64)
+    for number, system in enumerate(sorted(duplicate_free)):
+        source[names == system] = number
+    extra = f" + case when a.person_id = b.person_id then {bonus} else 0 end" if bonus else ""
+    joined = " left join published a on a.rid = e.rid_l left join published b on b.rid = e.rid_r" if bonus else ""
+    data = con.execute(
+        f"select e.rid_l, e.rid_r, e.weight{extra} as weight from {edges} e{joined} order by e.rid_l, e.rid_r"
+    ).fetchnumpy()
+    left = np.searchsorted(rids, np.asarray(data["rid_l"], dtype=np.int64))
+    right = np.searchsorted(rids, np.asarray(data["rid_r"], dtype=np.int64))
+    weight = np.asarray(data["weight"], dtype=np.float64)
+    stated = con.execute(
+        "select distinct least(rid_a, rid_b), greatest(rid_a, rid_b), kind from constraints "
+        "where rid_a in (select rid from records) and rid_b in (select rid from records) order by 1, 2, 3"
+    ).fetchall()
+    where = {
+        kind: [(int(np.searchsorted(rids, a)), int(np.searchsorted(rids, b))) for a, b, k in stated if k == kind]
+        for kind in ("must", "cannot")
+    }
+    found = cluster(len(rids), left, right, weight, join, source, where["must"], where["cannot"])
+    con.register("kw_people", pa.table({"rid": rids, "person": rids[found.label]}))
+    con.execute("create or replace table people as select * from kw_people")
+    con.unregister("kw_people")
+    refused = np.asarray(found.refused, dtype=np.int64)
+    con.register(
+        "kw_refused", pa.table({"rid_l": rids[left[refused]], "rid_r": rids[right[refused]], "weight": weight[refused]})
+    )
+    con.execute("create or replace table refused as select * from kw_refused")
+    con.unregister("kw_refused")
+    return {
+        "people": int(len(np.unique(found.label))),
+        "refused_pairs": len(found.refused),
+        "contradictions": [(int(rids[a]), int(rids[b])) for a, b in found.contradictions],
+    }
+
+
+def link(
+    con: duckdb.DuckDBPyConnection,
+    scorer: Scorer,
+    mixtures: dict[str, Mixture],
+    pools: dict[str, Pool],
+    edges: str,
+    join: float,
+    duplicate_free: tuple[str, ...],
+    bonus: float = 0.0,
+) -> dict[str, Any]:
+    """Form people, look again through their relatives (two rounds), and form them for good."""
+    summary: dict[str, Any] = {"twin_pairs": separate_twins(con, edges)}
+    summary |= form(con, edges, join, duplicate_free, bonus)
+    relational = 0
+    if pools:
+        for _ in range(2):
+            changed = apply_pools(con, scorer, mixtures, pools, edges)
+            relational += changed
+            if not changed:
+                break
+            summary["twin_pairs"] = summary["twin_pairs"] + separate_twins(con, edges)
+            summary |= form(con, edges, join, duplicate_free, bonus)
+    summary["relational_pairs"] = relational
+    return summary

@@ -1,0 +1,112 @@
+"""The second look: two records whose relatives have turned out to be one person.
+
+Children are compared through their linked parents, parents through their linked children (associative matching, as
+in the linkage of the 2021 census of England and Wales). Such a pair is not compared with strangers but with siblings,
+or with the other parent: the pool's own model (see :func:`linkage.person.mixture.fit_pool`) says what those look
+like. A shared relative alone never joins anybody.
+"""
+
+from __future__ import annotations
+
+import duckdb
+
+from linkage.model import Pool
+from linkage.person.edges import score_pairs
+from linkage.person.mixture import Mixture, fit_pool, pool_weight
+from linkage.person.scoring import Scorer
+from linkage.records import PARENTAL
+from linkage.store import in_list
+
+#: Which records share a linked relative: (name of the pool, which side is compared, which side is linked).
+POOLS = (("children_of_linked_parents", "rid_b", "rid_a"), ("parents_of_linked_children", "rid_a", "rid_b"))
+#: A relative with more stated relations than this says little, and would cost a lot.
+MAX_RELATIVES = 40
+_ROLE = (
+    "case relationship when 'mother_of' then 'mother' when 'father_of' then 'father' "
+    "when 'putative_father_of' then 'father' else 'parent' end"
+)
+
+
+def pool_pairs(con: duckdb.DuckDBPyConnection, compared: str, linked: str) -> int:
+    """Table ``pool``: pairs on side ``compared`` whose relatives on side ``linked`` are one person in ``people``."""
+    same_role = "and (a.role = b.role or a.role = 'parent' or b.role = 'parent')" if compared == "rid_a" else ""
+    con.execute(f"""
+    create or replace table kw_kin as
+    select distinct s.{compared} as rid, p.person, {_ROLE} as role
+    from stated s join people p on p.rid = s.{linked}
+    where s.relationship in {in_list(PARENTAL)}
+    """)
+    con.execute(f"""
+    create or replace table pool as
+    with fine as (select person from kw_kin group by person having count(distinct rid) between 2 and {MAX_RELATIVES})
+    select distinct least(a.rid, b.rid) as rid_l, greatest(a.rid, b.rid) as rid_r
+    from kw_kin a join kw_kin b on a.person = b.person and a.rid < b.rid {same_role}
+    semi join fine f on f.person = a.person
+    join records ra on ra.rid = a.rid join records rb on rb.rid = b.rid
+    -- Inside one source a shared parent mostly means siblings, and the source knows its own people.
+    where ra.source_system <> rb.source_system
+    """)
+    con.execute("drop table kw_kin")
+    return int(con.execute("select count(*) from pool").fetchall()[0][0])
+
+
+def score_pool(con: duckdb.DuckDBPyConnection, scorer: Scorer, mixtures: dict[str, Mixture]) -> None:
+    """Table ``pool_scored``: the pairs of ``pool``, compared."""
+    score_pairs(con, scorer, mixtures, "pool", "pool_scored", "relational")
+
+
+def train_pools(con: duckdb.DuckDBPyConnection, scorer: Scorer, mixtures: dict[str, Mixture]) -> dict[str, Pool]:
+    """Fit each pool for each model, on ``people`` as clustered without it. Small pools are left out."""
+    pools: dict[str, Pool] = {}
+    for name, compared, linked in POOLS:
+        if pool_pairs(con, compared, linked) < 30:
+            continue
+        score_pool(con, scorer, mixtures)
+        for kind, mixture in mixtures.items():
+            con.execute(f"create or replace table kw_kind as select * from pool_scored where model = '{kind}'")
+            if con.execute("select count(*) from kw_kind").fetchall()[0][0] < 30:
+                continue
+            positions, counts = scorer.patterns("kw_kind", mixture.comparisons)
+            share, others = fit_pool(mixture, positions, counts)
+            pools[f"{name}/{kind}"] = Pool(share, others)
+    return pools
+
+
+def apply_pools(
+    con: duckdb.DuckDBPyConnection, scorer: Scorer, mixtures: dict[str, Mixture], pools: dict[str, Pool], edges: str
+) -> int:
+    """Raise or lower the weights of pairs that share a linked relative. Returns how many pairs were re-weighed.
+
+    A pair found by both passes takes the pool's weight: it knows more about this pair. Its ``evidence`` says so.
+    """
+    changed = 0
+    for name, compared, linked in POOLS:
+        if not any(key.startswith(name) for key in pools) or not pool_pairs(con, compared, linked):
+            continue
+        score_pool(con, scorer, mixtures)
+        for kind, mixture in mixtures.items():
+            pool = pools.get(f"{name}/{kind}")
+            if pool is None:
+                continue
+            con.execute(f"create or replace table kw_kind as select * from pool_scored where model = '{kind}'")
+            if not con.execute("select count(*) from kw_kind").fetchall()[0][0]:
+                continue
+            names = mixture.comparisons
+            positions, _ = scorer.patterns("kw_kind", names)
+            scorer._register_patterns(names, positions, pool_weight(mixture, pool.share, pool.others, positions))
+            same = " and ".join(f"t.g_{n} = p.g_{n}" for n in names)
+            con.execute(
+                f"create or replace table kw_raised as select t.* replace (p.value as weight, '{name}' as evidence) "
+                f"from kw_kind t join kw_patterns p on {same}"
+            )
+            # A low weight in the pool does not undo what the names and numbers said: only siblings look like this,
+            # and the model of relatives has already taken them into account.
+            con.execute(
+                f"""create or replace table kw_new as
+                select r.* from kw_raised r left join {edges} e on e.rid_l = r.rid_l and e.rid_r = r.rid_r
+                where e.rid_l is null or r.weight > e.weight"""
+            )
+            con.execute(f"delete from {edges} e using kw_new n where e.rid_l = n.rid_l and e.rid_r = n.rid_r")
+            con.execute(f"insert into {edges} by name select * from kw_new")
+            changed += int(con.execute("select count(*) from kw_new").fetchall()[0][0])
+    return changed

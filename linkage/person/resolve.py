@@ -1,0 +1,288 @@
+"""The night's answer: who is who, under which ID, and what each record says of the person."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from linkage import model as models
+from linkage.person import edges as edge_work
+from linkage.person import people
+from linkage.person.blocking import block
+from linkage.person.comparisons import COMPARISONS
+from linkage.person.scoring import Scorer
+from linkage.registry import Registry
+from linkage.store import connect, quoted, read_json, write_json, write_parquet
+
+
+def score(linkage_dir: Path, model_dir: Path) -> dict[str, Any]:
+    """Block and score the records of ``linkage_dir`` with a trained model; writes ``edges.parquet``.
+
+    The file has ``rid_l, rid_r, weight`` (log2 odds), ``model``, ``evidence`` and the comparison levels ``g_*``
+    (0 strongest, NULL not compared, -1 not known). ``scoring.json`` names the model and counts pairs per rule.
+    """
+    card = models.load(model_dir)
+    con = connect(spill_dir=linkage_dir / "spill")
+    try:
+        edge_work.load_records(con, str(linkage_dir / "records.parquet"))
+        scorer = Scorer(con, model_dir / "frequencies")
+        report = block(con, card.duplicate_free)
+        pairs = con.execute("select count(*) from pairs").fetchall()[0][0]
+        edge_work.score_pairs(con, scorer, card.mixtures, "pairs", "edges", "pair")
+        completed = edge_work.complete(con, scorer, card.mixtures, "edges", card.thresholds.join)
+        write_parquet(con, "select * from edges order by rid_l, rid_r", linkage_dir / "edges.parquet")
+        usual = {rule["name"]: rule for rule in card.blocking}
+        for rule in report:
+            rule["pairs_in_training"] = usual.get(rule["name"], {}).get("pairs")
+        summary = {
+            "model": card.name,
+            "model_dir": str(model_dir),
+            "pairs": pairs,
+            "completed_pairs": completed,
+            "edges": con.execute("select count(*) from edges").fetchall()[0][0],
+            "in_review_band": con.execute(
+                f"select count(*) from edges where weight between {card.thresholds.review_low} "
+                f"and {card.thresholds.review_high}"
+            ).fetchall()[0][0],
+            "rules": report,
+        }
+        write_json(summary, linkage_dir / "scoring.json")
+        return summary
+    finally:
+        con.close()
+
+
+def _decisions(con: duckdb.DuckDBPyConnection, path: Path | None) -> dict[str, int]:
+    """Reviewers' decisions become constraints; returns what was read and what no longer applies."""
+    counts = {"decisions": 0, "decisions_on_unknown_records": 0}
+    if path is None or not path.exists():
+        return counts
+    con.execute(f"""
+    create or replace table said as
+    select row_number() over () as line, decision_id::varchar as decision_id, level,
+        source_system_a, source_record_id_a, source_system_b, source_record_id_b
+    from read_csv({quoted(path)}, header = true, all_varchar = true)
+    """)
+    # The latest decision on a pair counts; both ends must still exist.
+    con.execute("""
+    create or replace table decided as
+    select s.line, s.level, least(a.rid, b.rid) as rid_a, greatest(a.rid, b.rid) as rid_b from said s
+    join records a on a.source_system = s.source_system_a and a.source_record_id = s.source_record_id_a
+    join records b on b.source_system = s.source_system_b and b.source_record_id = s.source_record_id_b
+    """)
+    counts["decisions"] = con.execute("select count(*) from said").fetchall()[0][0]
+    known = con.execute("select count(*) from decided").fetchall()[0][0]
+    counts["decisions_on_unknown_records"] = counts["decisions"] - known
+    con.execute("""
+    insert into constraints
+    select rid_a, rid_b, case level when 'must_link' then 'must' else 'cannot' end, 'reviewer'
+    from (select *, row_number() over (partition by rid_a, rid_b order by line desc) as nth from decided)
+    where nth = 1 and level in ('must_link', 'cannot_link') and rid_a <> rid_b
+    """)
+    # A person's decision stands above a source's statement about the same pair.
+    con.execute("""
+    delete from constraints c using constraints r
+    where r.reason = 'reviewer' and c.reason <> 'reviewer'
+      and least(c.rid_a, c.rid_b) = r.rid_a and greatest(c.rid_a, c.rid_b) = r.rid_b
+    """)
+    return counts
+
+
+def _review(con: duckdb.DuckDBPyConnection, card: models.ModelCard, contradictions: list[tuple[int, int]]) -> None:
+    """Table ``review``: pairs a person should look at, each with one reason; the strongest reason wins."""
+    con.execute("create or replace table kw_bad (rid_l bigint, rid_r bigint)")
+    if contradictions:
+        con.executemany("insert into kw_bad values (?, ?)", [[min(p), max(p)] for p in contradictions])
+    low, high = card.thresholds.review_low, card.thresholds.review_high
+    con.execute(f"""
+    create or replace table review as
+    with found as (
+        select 1 as rank, 'contradiction' as reason, rid_l, rid_r, null::double as weight from kw_bad
+        union all
+        select 2, 'id_conflict', e.rid_l, e.rid_r, e.weight from edges e
+        join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
+        where (l.ssn = r.ssn or l.medicaid_id = r.medicaid_id)
+          and l.dob <> r.dob and l.first_std <> r.first_std
+          and coalesce(e.g_given_name, 9) >= 5 and coalesce(e.g_birth_date, 9) >= 5
+        union all
+        select 3, 'twin', rid_l, rid_r, weight from edges where evidence = 'twin'
+        union all
+        select 4, 'refused_by_constraint', rid_l, rid_r, weight from refused
+        union all
+        select 5, 'uncertain', rid_l, rid_r, weight from edges where weight between {low} and {high}
+    ), one as (
+        select *, row_number() over (partition by rid_l, rid_r order by rank) as nth from found
+    )
+    select o.rank, o.reason, o.weight,
+        l.source_system as source_system_a, l.source_record_id as source_record_id_a,
+        r.source_system as source_system_b, r.source_record_id as source_record_id_b,
+        a.person = b.person as is_linked
+    from one o join records l on l.rid = o.rid_l join records r on r.rid = o.rid_r
+    join people a on a.rid = o.rid_l join people b on b.rid = o.rid_r
+    where o.nth = 1
+    """)
+
+
+def resolve(
+    linkage_dir: Path,
+    registry_dir: Path,
+    cut: dt.date,
+    secret: bytes,
+    decisions: Path | None = None,
+    persist: bool = True,
+) -> dict[str, Any]:
+    """Form people from the scored pairs, keep their IDs, and write the crosswalk.
+
+    Reads what :func:`build_records` and :func:`score` left. Writes ``person_crosswalk.parquet``,
+    ``person_facts.parquet``, ``review_queue.parquet``, ``match_rates.parquet`` and ``linked_pairs.parquet``.
+    ``cut`` is the night's data cut-off, the date the ledger records. Returns counts.
+    """
+    scoring = read_json(linkage_dir / "scoring.json")
+    card = models.load(Path(scoring["model_dir"]))
+    con = connect(spill_dir=linkage_dir / "spill")
+    try:
+        edge_work.load_records(con, str(linkage_dir / "records.parquet"))
+        for table, file in (("stated", "relationships"), ("constraints", "constraints"), ("edges", "edges")):
+            con.execute(
+                f"create table {table} as select * from read_parquet({quoted(linkage_dir / (file + '.parquet'))})"
+            )
+        counts = _decisions(con, decisions)
+        registry = Registry(registry_dir, "person")
+        before = registry.state(cut)
+        bonus = card.thresholds.join - card.thresholds.keep if before.member_of else 0.0
+        if bonus:
+            keys = list(before.member_of)
+            con.register("kw_published", pa.table({"key": keys, "person_id": [before.member_of[k] for k in keys]}))
+            con.execute(
+                "create or replace table published as select r.rid, p.person_id from kw_published p "
+                "join records r on p.key = r.source_system || chr(31) || r.source_record_id"
+            )
+            con.unregister("kw_published")
+        scorer = Scorer(con, Path(scoring["model_dir"]) / "frequencies")
+        summary = people.link(
+            con, scorer, card.mixtures, card.pools, "edges", card.thresholds.join, card.duplicate_free, bonus
+        )
+        groups: dict[str, list[str]] = {}
+        for person, system, record in con.execute(
+            "select p.person, r.source_system, r.source_record_id from people p join records r using (rid) "
+            "order by p.person, r.source_system, r.source_record_id"
+        ).fetchall():
+            groups.setdefault(str(person), []).append(f"{system}\x1f{record}")
+        ids, events, after = registry.update(groups, cut, secret, persist)
+        keys = list(after.member_of)
+        con.register("kw_ids", pa.table({"person": [int(k) for k in ids], "person_id": list(ids.values())}))
+        con.register("kw_since", pa.table({"key": keys, "valid_from": [after.since[k] for k in keys]}))
+        con.execute(
+            "create or replace table crosswalk as select r.rid, r.source_system, r.source_record_id, "
+            "i.person_id, s.valid_from from people p join records r using (rid) "
+            "join kw_ids i on i.person = p.person "
+            "join kw_since s on s.key = r.source_system || chr(31) || r.source_record_id"
+        )
+        con.unregister("kw_ids")
+        con.unregister("kw_since")
+        _write(con, linkage_dir)
+        _review(con, card, summary.pop("contradictions"))
+        write_parquet(
+            con,
+            "select * from review order by rank, weight desc nulls first, source_system_a, source_record_id_a, "
+            "source_system_b, source_record_id_b",
+            linkage_dir / "review_queue.parquet",
+        )
+        tally: dict[str, int] = {}
+        for event in events:
+            tally[event.event] = tally.get(event.event, 0) + 1
+        summary |= counts | {
+            "records": con.execute("select count(*) from records").fetchall()[0][0],
+            "events": tally,
+            "review": dict(con.execute("select reason, count(*) from review group by 1 order by 1").fetchall()),
+            "model": card.name,
+            "join_weight": card.thresholds.join,
+        }
+        write_json(summary, linkage_dir / "resolve.json")
+        return summary
+    finally:
+        con.close()
+
+
+def _write(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
+    # How sure a record's place is: the best pair that holds it there. A record alone is certain of itself.
+    con.execute("""
+    create or replace table kw_inside as
+    select e.*, a.person from edges e join people a on a.rid = e.rid_l join people b on b.rid = e.rid_r
+    where a.person = b.person
+    """)
+    con.execute("""
+    create or replace table kw_sure as
+    select rid, max(weight) as weight from (
+        select rid_l as rid, weight from kw_inside union all select rid_r, weight from kw_inside) group by rid
+    """)
+    write_parquet(
+        con,
+        "select c.source_system, c.source_record_id, c.person_id, "
+        "round(coalesce(1 / (1 + pow(2, -least(s.weight, 50))), 1.0), 6)::double as match_probability, "
+        "c.valid_from, cast(null as date) as valid_to "
+        "from crosswalk c left join kw_sure s using (rid) order by c.source_system, c.source_record_id",
+        linkage_dir / "person_crosswalk.parquet",
+    )
+    write_parquet(
+        con,
+        "select r.source_system, r.source_record_id, c.person_id, r.record_role, r.birth_date, "
+        "r.is_birth_date_estimated, r.death_date, r.sex, r.county, "
+        "case when regexp_matches(r.zip, '^[0-9]{5}') then left(r.zip, 3) end as zip3, "
+        "coalesce(r.is_sealed, false) as is_sealed, r.ssn is not null as has_ssn, r.has_placeholder_name, "
+        "r.race_ethnicity "
+        "from crosswalk c join records r using (rid) order by r.source_system, r.source_record_id",
+        linkage_dir / "person_facts.parquet",
+    )
+    levels = ", ".join(f"e.g_{c.name}" for c in COMPARISONS)
+    write_parquet(
+        con,
+        f"select l.source_system as source_system_a, l.source_record_id as source_record_id_a, "
+        f"r.source_system as source_system_b, r.source_record_id as source_record_id_b, e.weight, "
+        f"1 / (1 + pow(2, -least(e.weight, 50))) as match_probability, e.model, e.evidence, {levels} "
+        f"from kw_inside e join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r "
+        f"order by 1, 2, 3, 4",
+        linkage_dir / "linked_pairs.parquet",
+    )
+    populations = {
+        "all": "true",
+        "children": "is_child",
+        "adults": "not is_child",
+        "named": "not has_placeholder_name",
+        "placeholder_name": "has_placeholder_name",
+        "ssn_present": "ssn is not null",
+        "ssn_absent": "ssn is null",
+        "female": "sex = 'F'",
+        "male": "sex = 'M'",
+    }
+    parts = [
+        f"""select a.source_system as system_a, b.system_b, '{name}' as population,
+            count(distinct a.person_id) as n_a,
+            count(distinct a.person_id) filter (b.person_id is not null) as n_linked
+        from (select distinct source_system, person_id from kw_members where {where}) a
+        cross join (select distinct source_system as system_b from kw_members) s
+        left join (select distinct source_system as system_b, person_id from kw_members) b
+          on b.system_b = s.system_b and b.person_id = a.person_id
+        where a.source_system <> s.system_b
+        group by a.source_system, b.system_b, s.system_b"""
+        for name, where in populations.items()
+    ]
+    con.execute(
+        "create or replace table kw_members as select r.*, c.person_id from crosswalk c join records r "
+        "using (rid, source_system, source_record_id)"
+    )
+    fixed = " union all ".join(
+        p.replace("b.system_b, '", "s.system_b, '").replace(
+            "group by a.source_system, b.system_b, s.system_b", "group by a.source_system, s.system_b"
+        )
+        for p in parts
+    )
+    write_parquet(
+        con,
+        f"select *, round(n_linked / n_a, 6) as rate from ({fixed}) order by system_a, system_b, population",
+        linkage_dir / "match_rates.parquet",
+    )

@@ -1,0 +1,265 @@
+"""Stable IDs: a promise kept by an append-only ledger.
+
+An ID is opaque: HMAC-SHA256 of a counter under the deployment's secret, written as 26 characters of Crockford's
+base32. It says nothing about its members and is the same when everything is rebuilt from the raw deliveries.
+
+The ledger is a folder of immutable Parquet files, one per night that changed something. Its events:
+
+``mint``        a new ID (``id``)
+``assign``      a member joins ``id``: it was in none, or (``from_id``) in another: then ``unassign`` goes before it
+``unassign``    a member leaves ``id``
+``merge``       ``id`` ended; ``into_id`` has its members
+``split``       ``into_id`` holds members that were in ``id`` until now; ``id`` goes on
+``retire``      ``id`` ended without an heir
+``reactivate``  an ended ID lives again, because its members stand together and alone again
+
+Replaying the events gives the crosswalk of any day, and what became of any ID ever given out. A member is a source
+record (people) or a person (families); the registry does not care.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import hmac
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_SCHEMA = pa.schema(
+    [
+        ("sequence", pa.int64()),
+        ("cut", pa.date32()),
+        ("event", pa.string()),
+        ("id", pa.string()),
+        ("into_id", pa.string()),
+        ("member", pa.string()),
+        ("cause", pa.string()),
+    ]
+)
+
+
+class LedgerError(Exception):
+    """The ledger cannot take or tell this."""
+
+
+def mint(secret: bytes, kind: str, counter: int) -> str:
+    """The ID number ``counter`` (from 0) of ``kind`` (``person`` or ``family``): 26 characters of base32."""
+    digest = hmac.new(secret, f"{kind}:{counter}".encode(), hashlib.sha256).digest()
+    number = int.from_bytes(digest[:17], "big") >> 6  # 130 bits
+    out = []
+    for _ in range(26):
+        out.append(_ALPHABET[number & 31])
+        number >>= 5
+    return "".join(reversed(out))
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the ledger."""
+
+    sequence: int
+    cut: dt.date
+    event: str
+    id: str
+    into_id: str | None = None
+    member: str | None = None
+    cause: str | None = None
+
+
+@dataclass
+class State:
+    """What the ledger says at one moment."""
+
+    member_of: dict[str, str] = field(default_factory=dict)
+    since: dict[str, dt.date] = field(default_factory=dict)
+    last_of: dict[str, str] = field(default_factory=dict)  # the ended ID a member was in most recently
+    order: dict[str, int] = field(default_factory=dict)  # ID -> counter it was minted with
+    ended: dict[str, str | None] = field(default_factory=dict)  # ended ID -> heir, if any
+    sequence: int = 0
+    cut: dt.date | None = None
+
+    def resolve(self, identifier: str) -> str | None:
+        """The living ID that ``identifier`` stands for today; None when it ended without an heir.
+
+        Raises :class:`LedgerError` for an ID never given out.
+        """
+        if identifier not in self.order:
+            raise LedgerError("this ID was never given out here")
+        seen: set[str] = set()
+        current: str | None = identifier
+        while current is not None and current in self.ended:
+            if current in seen:
+                raise LedgerError("the ledger is circular")
+            seen.add(current)
+            current = self.ended[current]
+        return current
+
+
+class Registry:
+    """The ledger of one kind of ID under ``folder``; ``kind`` is ``person`` or ``family``."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self.kind = kind
+        self.folder = folder / kind
+
+    def events(self, until: dt.date | None = None) -> list[Event]:
+        """All events up to and including the cut ``until``, in order."""
+        found: list[Event] = []
+        for path in sorted(self.folder.glob("*.parquet")):
+            for row in pq.read_table(path).to_pylist():
+                if until is None or row["cut"] <= until:
+                    found.append(Event(**row))
+        found.sort(key=lambda e: e.sequence)
+        return found
+
+    def state(self, until: dt.date | None = None) -> State:
+        """The ledger replayed up to ``until``."""
+        return replay(self.events(until))
+
+    def resolve(self, identifier: str, on: dt.date | None = None) -> str | None:
+        """The living ID behind ``identifier`` as known on day ``on`` (default: now)."""
+        return self.state(on).resolve(identifier)
+
+    def history(self, identifier: str) -> list[Event]:
+        """Everything that ever happened to ``identifier``."""
+        return [e for e in self.events() if identifier in (e.id, e.into_id)]
+
+    def update(
+        self,
+        groups: Mapping[str, Iterable[str]],
+        cut: dt.date,
+        secret: bytes,
+        persist: bool = True,
+        cause: str = "new_evidence",
+    ) -> tuple[dict[str, str], list[Event], State]:
+        """Give every group (any label -> its members) an ID that keeps yesterday's promises.
+
+        Returns (label -> ID, the events this caused, the state after them). With ``persist`` the events are appended
+        as one new file; without, nothing is written: an earlier night can be replayed.
+
+        Raises :class:`LedgerError` when events were already recorded for a later cut and this night would change
+        something: history is not rewritten.
+        """
+        state = self.state(cut)
+        ids, events = assign(groups, state, cut, secret, self.kind, cause)
+        if events and persist:
+            newest = self.state()
+            if newest.cut is not None and newest.cut > cut:
+                raise LedgerError("later nights are already recorded; replay this one without persisting")
+            self.folder.mkdir(parents=True, exist_ok=True)
+            path = self.folder / f"{events[0].sequence:012d}.parquet"
+            part = path.with_name(path.name + ".part")
+            columns = {n: [getattr(e, n) for e in events] for n in _SCHEMA.names}
+            pq.write_table(pa.table(columns, schema=_SCHEMA), part, compression="zstd")
+            os.replace(part, path)
+        return ids, events, replay(events, state)
+
+
+def replay(events: Iterable[Event], state: State | None = None) -> State:
+    """Apply events in order."""
+    s = state or State()
+    for e in events:
+        if e.event == "mint":
+            s.order[e.id] = len(s.order)
+        elif e.event == "unassign":
+            if s.member_of.pop(e.member or "", None) is not None:
+                s.last_of[e.member or ""] = e.id
+                s.since.pop(e.member or "", None)
+        elif e.event == "assign":
+            s.member_of[e.member or ""] = e.id
+            s.since[e.member or ""] = e.cut
+        elif e.event == "merge":
+            s.ended[e.id] = e.into_id
+        elif e.event == "retire":
+            s.ended[e.id] = None
+        elif e.event == "reactivate":
+            s.ended.pop(e.id, None)
+        s.sequence = e.sequence + 1
+        s.cut = e.cut
+    return s
+
+
+def assign(
+    groups: Mapping[str, Iterable[str]], state: State, cut: dt.date, secret: bytes, kind: str, cause: str
+) -> tuple[dict[str, str], list[Event]]:
+    """The IDs of ``groups`` given ``state``, and the events that lead there. Independent of any order."""
+    named = sorted(
+        (min(members), label, members) for label, members in ((k, sorted(v)) for k, v in groups.items()) if members
+    )
+    overlap: dict[tuple[int, str], int] = defaultdict(int)
+    for number, (_, _, members) in enumerate(named):
+        for member in members:
+            identifier = state.member_of.get(member)
+            if identifier is not None:
+                overlap[(number, identifier)] += 1
+    given: dict[int, str] = {}
+    used: set[str] = set()
+    for (number, identifier), _ in sorted(
+        overlap.items(), key=lambda item: (-item[1], state.order[item[0][1]], item[0][0])
+    ):
+        if number not in given and identifier not in used:
+            given[number] = identifier
+            used.add(identifier)
+    events: list[Event] = []
+
+    def emit(event: str, identifier: str, into: str | None = None, member: str | None = None) -> None:
+        events.append(Event(state.sequence + len(events), cut, event, identifier, into, member, cause))
+
+    # A group left without an ID takes back the ended one most of its members last had, if nobody else wants it.
+    wishes: list[tuple[int, int, int, str]] = []
+    for number, (_, _, members) in enumerate(named):
+        if number in given:
+            continue
+        former: dict[str, int] = defaultdict(int)
+        for member in members:
+            last = state.last_of.get(member)
+            if last is not None and last in state.ended:
+                former[last] += 1
+        wishes += [(-count, state.order[identifier], number, identifier) for identifier, count in former.items()]
+    reborn: dict[int, str] = {}
+    for _, _, number, identifier in sorted(wishes):
+        if number not in given and identifier not in used:
+            given[number] = reborn[number] = identifier
+            used.add(identifier)
+    counter = len(state.order)
+    for number, (_, _, _members) in enumerate(named):
+        if number in reborn:
+            emit("reactivate", reborn[number])
+        elif number not in given:
+            given[number] = mint(secret, kind, counter)
+            counter += 1
+            emit("mint", given[number])
+    heirs: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    present: set[str] = set()
+    splits: set[tuple[str, str]] = set()
+    for number, (_, _, members) in enumerate(named):
+        new = given[number]
+        for member in members:
+            present.add(member)
+            old = state.member_of.get(member)
+            if old == new:
+                continue
+            if old is not None:
+                emit("unassign", old, member=member)
+                heirs[old][new] += 1
+                if old in used:
+                    splits.add((old, new))
+            emit("assign", new, member=member)
+    for member in sorted(set(state.member_of) - present):
+        emit("unassign", state.member_of[member], member=member)
+    for old, new in sorted(splits):
+        emit("split", old, into=new)
+    for old in sorted(set(state.member_of.values()) - used):
+        heir = heirs.get(old)
+        if heir:
+            emit("merge", old, into=min(heir, key=lambda i: (-heir[i], i)))
+        else:
+            emit("retire", old)
+    return {label: given[number] for number, (_, label, _) in enumerate(named)}, events

@@ -1,0 +1,165 @@
+"""Training, outside the night: two Splink models learned from the records themselves, without labels."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from linkage.model import ModelCard, Thresholds, versions
+from linkage.person import edges as edge_work
+from linkage.person import people
+from linkage.person.blocking import block
+from linkage.person.comparisons import choose, settings
+from linkage.person.mixture import Floats, Ints, Mixture, fit
+from linkage.person.relational import train_pools
+from linkage.person.scoring import Scorer
+from linkage.records import read_summary
+from linkage.store import connect, quoted, sha256, write_json
+
+#: Blocked pairs looked at in training; more changes nothing but the time.
+MAX_TRAINING_PAIRS = 1_500_000
+#: Records whose every pair is the sample of strangers.
+SAMPLED_RECORDS = 1_000
+#: With fewer young children than this there is one model.
+MIN_CHILDREN = 400
+
+
+def _fit_model(
+    con: duckdb.DuckDBPyConnection, scorer: Scorer, kind: str, pairs: str, duplicate_free: tuple[str, ...]
+) -> Mixture:
+    where = {"adult": "not is_child", "child": "is_child", "every": "true"}[kind]
+    comparisons = choose(con, where)
+    names = [c.name for c in comparisons]
+    start = settings(comparisons)
+    model_of = {"adult": "not (l.is_child or r.is_child)", "child": "(l.is_child or r.is_child)", "every": "true"}[kind]
+    con.execute(f"""
+    create or replace table kw_train as
+    select p.rid_l, p.rid_r from {pairs} p join records l on l.rid = p.rid_l join records r on r.rid = p.rid_r
+    where {model_of}
+    """)
+    n_pairs = con.execute("select count(*) from kw_train").fetchall()[0][0]
+    keep = max(1, -(-n_pairs // MAX_TRAINING_PAIRS))
+    if keep > 1:
+        con.execute(f"create or replace table kw_train as select * from kw_train where hash(rid_l, rid_r) % {keep} = 0")
+    scorer.compare(start, "kw_train", "kw_seen")
+    seen = scorer.patterns("kw_seen", names)
+    seen = (seen[0], seen[1] * keep)
+    con.execute(f"""
+    create or replace table kw_sample as
+    with chosen as (select rid from records where {where} order by hash(rid), rid limit {SAMPLED_RECORDS})
+    select a.rid as rid_l, b.rid as rid_r from chosen a join chosen b on a.rid < b.rid
+    """)
+    scorer.compare(start, "kw_sample", "kw_strangers")
+    strangers: tuple[Ints, Floats] = scorer.patterns("kw_strangers", names)
+    n = con.execute(f"select count(*) from records where {where}").fetchall()[0][0]
+    total = n * (n - 1) / 2
+    for system in duplicate_free:
+        own = con.execute(f"select count(*) from records where {where} and source_system = {quoted(system)}")
+        k = own.fetchall()[0][0]
+        total -= k * (k - 1) / 2
+    return fit(comparisons, seen, strangers, max(total, float(seen[1].sum()) + 1))
+
+
+def choose_threshold(weights: Floats) -> tuple[float, str]:
+    """The weight at which expected F1 is highest, from the models' own probabilities.
+
+    With calibrated probabilities, linking every pair above ``t`` has expected precision mean(p above t) and expected
+    recall sum(p above t) / sum(p). Bounded to odds between 1:2 and 4:1, where a wrong model can do least harm.
+    """
+    if len(weights) == 0:
+        return 0.0, "No pairs; the threshold is even odds."
+    ordered = np.sort(weights)[::-1]
+    p = 1 / (1 + np.exp2(-np.clip(ordered, -60, 60)))
+    gained = np.cumsum(p)
+    f1 = 2 * gained / (np.arange(1, len(p) + 1) + p.sum())
+    best = int(np.argmax(f1))
+    value = float(np.clip(ordered[best], -1.0, 2.0))
+    return value, (
+        f"Highest expected F1 ({f1[best]:.4f}) by the model's own probabilities over {len(p):,} compared pairs; "
+        "no truth was used."
+    )
+
+
+def train(
+    linkage_dir: Path, models_dir: Path, name: str | None = None, duplicate_free: tuple[str, ...] = ()
+) -> ModelCard:
+    """Train on the records of ``linkage_dir`` and save a model folder under ``models_dir``.
+
+    ``duplicate_free`` names systems that vouch for having each person once. The default name is the newest delivery
+    date with the fingerprint of the data. Deterministic: the same records give the same files.
+    """
+    con = connect(spill_dir=linkage_dir / "spill")
+    try:
+        return _train(con, linkage_dir, models_dir, name, duplicate_free)
+    finally:
+        con.close()
+
+
+def _train(
+    con: duckdb.DuckDBPyConnection,
+    linkage_dir: Path,
+    models_dir: Path,
+    name: str | None,
+    duplicate_free: tuple[str, ...],
+) -> ModelCard:
+    edge_work.load_records(con, str(linkage_dir / "records.parquet"))
+    con.execute(f"create table stated as select * from read_parquet({quoted(linkage_dir / 'relationships.parquet')})")
+    con.execute(
+        f"create table constraints as select * from read_parquet({quoted(linkage_dir / 'constraints.parquet')})"
+    )
+    summary = read_summary(linkage_dir)
+    fingerprint = hashlib.sha256(
+        (
+            sha256(linkage_dir / "records.parquet")
+            + sha256(linkage_dir / "relationships.parquet")
+            + ",".join(sorted(duplicate_free))
+        ).encode()
+    ).hexdigest()[:16]
+    name = name or f"{summary['reference_date'] or 'undated'}-{fingerprint[:8]}"
+    path = models_dir / name
+    scorer = Scorer(con)
+    scorer.save_frequencies(path / "frequencies")
+    report = block(con, duplicate_free)
+    n_children = con.execute("select count(*) from records where is_child").fetchall()[0][0]
+    n = con.execute("select count(*) from records").fetchall()[0][0]
+    if n_children >= MIN_CHILDREN and n - n_children >= MIN_CHILDREN:
+        mixtures = {k: _fit_model(con, scorer, k, "pairs", duplicate_free) for k in ("adult", "child")}
+    else:
+        one = _fit_model(con, scorer, "every", "pairs", duplicate_free)
+        mixtures = {"adult": one, "child": one}
+    edge_work.score_pairs(con, scorer, mixtures, "pairs", "edges", "pair")
+    weights = np.asarray(con.execute("select weight from edges").fetchnumpy()["weight"], dtype=np.float64)
+    join, how = choose_threshold(weights)
+    thresholds = Thresholds(join=join, keep=join - 1.5, review_low=join - 3.0, review_high=join + 2.5, how=how)
+    edge_work.complete(con, scorer, mixtures, "edges", join)
+    people.separate_twins(con, "edges")
+    people.form(con, "edges", join, duplicate_free)
+    pools = train_pools(con, scorer, mixtures)
+    card = ModelCard(
+        name=name,
+        path=path,
+        mixtures=mixtures,
+        thresholds=thresholds,
+        pools=pools,
+        duplicate_free=tuple(sorted(duplicate_free)),
+        versions=versions(),
+        fingerprint=fingerprint,
+        trained_on={
+            "records": n,
+            "children": n_children,
+            "reference_date": summary["reference_date"],
+            "expected_matches": round(sum(m.expected_matches for m in mixtures.values()), 1),
+        },
+        blocking=report,
+    )
+    for kind, mixture in mixtures.items():
+        from linkage.person.scoring import splink_settings
+
+        linker = scorer.linker(splink_settings(mixture))
+        write_json(linker.misc.save_model_to_json(), path / f"{kind}.json")
+    card.save()
+    return card
