@@ -44,8 +44,8 @@ class County:
 
 
 COUNTIES = (
-    County("99001", "Alder", "Alderton", ("98701", "98702", "98703", "98704"), 0.45, "ALDER", day(2021, 4, 1), True),
-    County("99003", "Birch", "Birch Falls", ("98721", "98722", "98723"), 0.30, "BIRCH", day(2022, 10, 1), False),
+    County("99001", "Alder", "Alderton", ("98701", "98702", "98703", "98704"), 0.45, "alder", day(2021, 4, 1), True),
+    County("99003", "Birch", "Birch Falls", ("98721", "98722", "98723"), 0.30, "birch", day(2022, 10, 1), False),
     County("99005", "Cedar", "Cedar City", ("98741", "98742"), 0.25, None, None, True),
 )
 

@@ -5,6 +5,8 @@ What does not belong here: errors (``dirt``) and file formats (``render``).
 
 from __future__ import annotations
 
+from pipelines.demo.views import afcars
+
 _EXIT = """case {0} when 'reunification' then 'REUN' when 'relative' then 'RELA' when 'guardianship' then 'GUAR'
     when 'adoption' then 'ADOP' when 'emancipation' then 'EMAN' when 'transfer' then 'TRAN' when 'runaway' then 'RUNA'
     when 'death' then 'DEAT' end"""
@@ -35,7 +37,7 @@ select p.*, e.seen, e.was_unborn from everyone e join truth.people p using (pers
 TABLES = {
     "known": KNOWN,
     "persons": f"""
-        select cw_id(k.person_id) as person_id, k.first_name, k.middle_name,
+        select cw_id(k.person_id) as person_id, k.first_name, nullif(k.middle_name, '') as middle_name,
             coalesce(case when u(k.person_id, 'cwname') < 0.8 then k.renamed_last end, k.last_name) as last_name,
             k.suffix as name_suffix,
             case when k.role = 'father' and u(k.person_id, 'cwdob') < 0.15 then null else k.birth_on end as dob,
@@ -260,6 +262,8 @@ TABLES = {
             null::date as _gone
         from truth.cw_cases c order by c.case_id""",
 }
+
+TABLES |= afcars.TABLES
 
 LATE: dict[str, dict[str, tuple[str, str]]] = {
     "persons": {

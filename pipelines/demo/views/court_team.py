@@ -122,7 +122,7 @@ TABLES = {
             c.start_on as start_date, c.end_on as end_date,
             case c.decision when 'adopt' then 'Adopt' when 'adapt' then 'Adapt' when 'abandon' then 'Abandon' end
                 as decision_cd,
-            case when c.spread > 0 then case c.site when 'ALDER' then 'BIRCH' else 'ALDER' end end as spread_to_sites,
+            case when c.spread > 0 then case c.site when 'alder' then 'birch' else 'alder' end end as spread_to_sites,
             c.entered_on as _seen, null::date as _gone, c.end_on + 5 as _end_seen
         from truth.cycles c order by c.cycle_id""",
 }
