@@ -228,7 +228,7 @@ def judge_file(
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     try:
-        results = read(path, contract, list(tables), work)
+        results = read(path, contract, list(tables), work, connection)
     except Refused as refusal:
         findings = tuple(refusal.findings)
         other = owner_of_header(contracts, refusal.header) if refusal.header else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +61,8 @@ tables:
     columns:
       - {name: person_id, start: 1, width: 4, required: true, sensitivity: source_key, description: Number.}
       - {name: last_name, start: 5, width: 6, sensitivity: direct_id, description: Surname.}
-      - {name: birth_date, start: 11, width: 8, type: date, formats: ["%Y%m%d"], sensitivity: quasi_id, description: Born.}
+      - {name: birth_date, start: 11, width: 8, type: date, formats: ["%Y%m%d"], sensitivity: quasi_id,
+         description: Born.}
   children:
     description: Children.
     grain: child
@@ -85,7 +85,8 @@ tables:
     delivery: {format: xml}
     columns:
       - {name: child_id, raw: "ancestor::record/id", required: true, sensitivity: source_key, description: Number.}
-      - {name: stay_number, raw: "string(count(preceding-sibling::stay) + 1)", type: integer, sensitivity: none, description: Order.}
+      - {name: stay_number, raw: "string(count(preceding-sibling::stay) + 1)", type: integer, sensitivity: none,
+         description: Order.}
       - {name: began_on, raw: "from", type: date, formats: ["%Y%m%d"], sensitivity: cw_case, description: Began.}
   meetings:
     description: Meetings.
@@ -206,6 +207,3 @@ def agency(tmp_path: Path, contracts: dict[str, Contract]) -> Agency:
 def rules(outcome: Outcome) -> list[tuple[str, str | None]]:
     """Rule and field of every finding."""
     return [(f.rule, f.field) for f in outcome.findings]
-
-
-Sender = Callable[[str, str], Outcome]

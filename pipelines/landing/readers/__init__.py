@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import duckdb
+
 from expectations.contract import Contract, Table
 from expectations.vocabulary import FileFormat
 from pipelines.landing.findings import Refused, refuse
@@ -19,7 +21,7 @@ from pipelines.landing.readers.xml import read_xml
 
 __all__ = ["Received", "read"]
 
-Reader = Callable[[Path, Contract, Sequence[Table], Path], dict[str, "Received | Refused"]]
+Reader = Callable[[Path, Contract, Sequence[Table], Path, duckdb.DuckDBPyConnection], dict[str, "Received | Refused"]]
 
 _READERS: dict[FileFormat, Reader] = {
     FileFormat.DELIMITED: read_delimited,
@@ -29,7 +31,9 @@ _READERS: dict[FileFormat, Reader] = {
 }
 
 
-def read(path: Path, contract: Contract, tables: Sequence[Table], scratch: Path) -> dict[str, Received | Refused]:
+def read(
+    path: Path, contract: Contract, tables: Sequence[Table], scratch: Path, connection: duckdb.DuckDBPyConnection
+) -> dict[str, Received | Refused]:
     """Read ``tables`` out of one file; by table name what was received, or why that table cannot be.
 
     Work files go to the empty folder ``scratch`` and must outlive the result. Raises :class:`Refused` when the file
@@ -37,4 +41,4 @@ def read(path: Path, contract: Contract, tables: Sequence[Table], scratch: Path)
     """
     if path.stat().st_size == 0:
         raise refuse("empty_file")
-    return _READERS[tables[0].delivery.format](path, contract, tables, scratch)
+    return _READERS[tables[0].delivery.format](path, contract, tables, scratch, connection)

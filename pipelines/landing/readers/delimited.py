@@ -7,13 +7,24 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import duckdb
 import numpy as np
 
 from expectations.contract import Contract, Table
 from pipelines.landing.findings import Finding, Refused, refuse
-from pipelines.landing.readers.lines import MAX_RECORD, PLACEHOLDER, Block, Judge, Lines, Positions, Verdict, screen
+from pipelines.landing.readers.lines import (
+    MAX_RECORD,
+    PLACEHOLDER,
+    Block,
+    Judge,
+    Lines,
+    Positions,
+    Verdict,
+    parse,
+    screen,
+)
 from pipelines.landing.readers.received import Received, rejects
-from pipelines.storage import identifier, quoted
+from pipelines.storage import quoted
 
 _DELIMITERS = {",": "commas", "|": "bars", "\t": "tabs", ";": "semicolons", "~": "tildes", "^": "carets"}
 _QUOTE = ord('"')
@@ -24,7 +35,7 @@ csv.field_size_limit(MAX_RECORD)
 
 
 def read_delimited(
-    path: Path, contract: Contract, tables: Sequence[Table], scratch: Path
+    path: Path, contract: Contract, tables: Sequence[Table], scratch: Path, connection: duckdb.DuckDBPyConnection
 ) -> dict[str, Received | Refused]:
     """Read one table from a delimited file. Raises Refused for a file that is not what the contract promises."""
     (table,) = tables
@@ -44,14 +55,8 @@ def read_delimited(
     )
     if screened.rows + found.count == 0 and not table.optional:
         raise refuse("empty_file")
-    names = ", ".join(identifier(name) for name in order)
-    types = ", ".join(f"{quoted(name)}: 'varchar'" for name in order)
-    parsed = (
-        f"select row_number() over () + {screened.skipped} as _line, {names} from read_csv({quoted(screened.path)},"
-        f" auto_detect = false, header = false, skip = {screened.skipped}, delim = {quoted(delimiter)}, quote = '\"',"
-        f" escape = '\"', new_line = '\\n', max_line_size = {2 * MAX_RECORD}, columns = {{{types}}})"
-    )
-    relation = f"(select * from ({parsed}) where {identifier(order[0])} is distinct from chr(0))"
+    options = f"delim = {quoted(delimiter)}, quote = '\"', escape = '\"'"
+    relation = parse(connection, screened, options, order, scratch / "text.parquet")
     return {table.name: Received(relation, screened.rows, found.close(), found.count, screened.encoding)}
 
 

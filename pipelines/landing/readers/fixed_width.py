@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import duckdb
 import numpy as np
 
 from expectations.contract import Contract, Table
 from pipelines.landing.findings import Refused, refuse
-from pipelines.landing.readers.lines import MAX_RECORD, PLACEHOLDER, Block, Judge, Lines, Verdict, screen
+from pipelines.landing.readers.lines import PLACEHOLDER, Block, Judge, Lines, Verdict, parse, screen
 from pipelines.landing.readers.received import Received, rejects
 from pipelines.storage import identifier, quoted
 
@@ -17,7 +18,7 @@ _UNUSED = "\x1f"  # the separator that never occurs: a line that holds it is ref
 
 
 def read_fixed_width(
-    path: Path, contract: Contract, tables: Sequence[Table], scratch: Path
+    path: Path, contract: Contract, tables: Sequence[Table], scratch: Path, connection: duckdb.DuckDBPyConnection
 ) -> dict[str, Received | Refused]:
     """Read one table from a fixed-width file. A line shorter than the record, or longer by more than blanks, is
     ragged: a value may have been cut or shifted."""
@@ -33,13 +34,10 @@ def read_fixed_width(
     )
     if screened.rows + found.count == 0 and not table.optional:
         raise refuse("empty_file")
+    options = f"delim = {quoted(_UNUSED)}, quote = '', escape = ''"
+    lines = parse(connection, screened, options, ["raw"], scratch / "text.parquet")
     cells = ", ".join(f"substring(raw, {c.start}, {c.width}) as {identifier(c.name)}" for c in table.columns)
-    relation = (
-        f"(select _line, {cells} from (select row_number() over () as _line, raw from read_csv("
-        f"{quoted(screened.path)}, auto_detect = false, header = false, delim = {quoted(_UNUSED)}, quote = '',"
-        f" escape = '', new_line = '\\n', max_line_size = {2 * MAX_RECORD}, columns = {{'raw': 'varchar'}}))"
-        f" where raw is distinct from chr(0))"
-    )
+    relation = f"(select _line, {cells} from {lines})"
     return {table.name: Received(relation, screened.rows, found.close(), found.count, screened.encoding)}
 
 

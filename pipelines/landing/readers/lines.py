@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import duckdb
 import numpy as np
 import numpy.typing as npt
 
 from pipelines.landing.findings import Refused, refuse
 from pipelines.landing.readers.received import Rows
+from pipelines.storage import identifier, quoted
 
 #: Longest record, in bytes. A file without line ends is recognised after this much, not after reading it all.
 MAX_RECORD = 1 << 20
@@ -134,12 +136,40 @@ Judge = Callable[[Lines, bool], tuple[list[Verdict], int]]
 
 @dataclass(frozen=True)
 class Screened:
-    """A file DuckDB can parse line by line: row ``n`` of it is line ``n + skipped`` of the delivered file."""
+    """A file DuckDB can parse line by line: row ``n`` of it is line ``n + skipped`` of the delivered file.
+
+    Of its ``lines`` after the header, ``rows`` are rows; the others are placeholders.
+    """
 
     path: Path
     skipped: int
+    lines: int
     rows: int
     encoding: str
+
+
+def parse(
+    connection: duckdb.DuckDBPyConnection, screened: Screened, options: str, names: Sequence[str], target: Path
+) -> str:
+    """Parse a screened file into text columns ``names``, kept as Parquet in ``target``; returns a query over it.
+
+    ``options`` describe the separator and quotation marks to DuckDB. Parquet in between costs one write and pays for
+    it: the rules are judged by all cores, more than once, and a row's number is there for the asking. Raises
+    RuntimeError when the parser sees other rows than the screening did.
+    """
+    types = ", ".join(f"{quoted(name)}: 'varchar'" for name in names)
+    row = connection.execute(
+        f"copy (select * from read_csv({quoted(screened.path)}, auto_detect = false, header = false,"
+        f" skip = {screened.skipped}, {options}, new_line = '\\n', max_line_size = {2 * MAX_RECORD},"
+        f" columns = {{{types}}})) to {quoted(target)} (format parquet)"
+    ).fetchone()
+    if row is None or row[0] != screened.lines:
+        raise RuntimeError(f"the parser found {row and row[0]} rows where the screening saw {screened.lines}")
+    return (
+        f"(select file_row_number + {screened.skipped + 1} as _line, * exclude (file_row_number)"
+        f" from read_parquet({quoted(target)}, file_row_number = true)"
+        f" where {identifier(names[0])} is distinct from chr(0))"
+    )
 
 
 class _Copy:
@@ -275,4 +305,4 @@ def _screen(
         if block.last:
             break
         block = next(source)
-    return Screened(copy.close(), header_lines, rows, encoding)
+    return Screened(copy.close(), header_lines, done - header_lines, rows, encoding)

@@ -26,7 +26,7 @@ _SERIALS = (1, 109_574)
 
 
 def read_workbook(
-    path: Path, contract: Contract, tables: Sequence[Table], scratch: Path
+    path: Path, contract: Contract, tables: Sequence[Table], scratch: Path, connection: object
 ) -> dict[str, Received | Refused]:
     """Read every table of a workbook; a table whose sheet is missing or misnamed is refused alone. Raises Refused."""
     epoch = _EPOCHS[_uses_1904(path)]

@@ -20,7 +20,7 @@ from pipelines.storage import identifier, quoted
 
 _CHUNK = 1 << 20
 _FORBIDDEN = [m.encode(e) for m in ("<!DOCTYPE", "<!ENTITY") for e in ("utf-8", "utf-16-le", "utf-16-be")]
-_NAME = re.compile(r"(?<![\w(:-])[A-Za-z_][\w.-]*(?![\w.(:-])")
+_NAME = re.compile(r"[A-Za-z_][\w.-]*+(?!\(|::)")  # a tag in an XPath, not a function or an axis
 _BAD_ENCODING = (etree.ErrorTypes.ERR_INVALID_ENCODING, etree.ErrorTypes.ERR_INVALID_CHAR)
 
 
@@ -33,7 +33,9 @@ class _Shredder:
     out: Rows
 
 
-def read_xml(path: Path, contract: Contract, tables: Sequence[Table], scratch: Path) -> dict[str, Received | Refused]:
+def read_xml(
+    path: Path, contract: Contract, tables: Sequence[Table], scratch: Path, connection: object
+) -> dict[str, Received | Refused]:
     """Read all ``tables`` of one XML file in a single pass.
 
     A record is the longest path the tables' row paths share; memory holds one record. ``_line`` is the line of the
