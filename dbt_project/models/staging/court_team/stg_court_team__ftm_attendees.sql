@@ -37,6 +37,7 @@ select
         when 'Mental health' then 'behavioral_health'
         when 'Early childhood' then 'early_childhood'
         when 'Health' then 'health'
+        when 'Medicaid' then 'medicaid'
         when 'Parent partner' then 'lived_experience'
         when 'Housing' then 'community'
         when 'Community' then 'community'

@@ -17,6 +17,7 @@ select
         when 'Mental health' then 'behavioral_health'
         when 'Early childhood' then 'early_childhood'
         when 'Health' then 'health'
+        when 'Medicaid' then 'medicaid'
         when 'Parent partner' then 'lived_experience'
         when 'Housing' then 'community'
         when 'Community' then 'community'
@@ -31,15 +32,15 @@ select
     end as wave_cd_meaning,
     item_id,
     case item_id
-        when 'right_people_1' then 'right_people'
-        when 'right_people_2' then 'right_people'
-        when 'benefit_1' then 'benefit'
-        when 'right_time_1' then 'right_time'
-        when 'respect_1' then 'respect'
-        when 'respect_2' then 'respect'
-        when 'awareness_1' then 'awareness'
-        when 'streamlined_1' then 'streamlined'
-        when 'overall_1' then 'overall'
+        when 'Q01' then 'right_people'
+        when 'Q02' then 'right_people'
+        when 'Q03' then 'benefit'
+        when 'Q04' then 'right_time'
+        when 'Q05' then 'respect'
+        when 'Q06' then 'respect'
+        when 'Q07' then 'awareness'
+        when 'Q08' then 'streamlined'
+        when 'Q09' then 'overall'
     end as item_id_meaning,
     value,
     submitted_date,

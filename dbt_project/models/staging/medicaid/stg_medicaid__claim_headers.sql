@@ -33,6 +33,7 @@ select
         when 'W' then 'encounter'
         when 'X' then 'service_tracking'
         when 'Y' then 'supplemental'
+        when 'Z' then 'denied'
     end as type_of_claim_meaning,
     file_type,  -- TMSIS_FILE_NAME
     case file_type

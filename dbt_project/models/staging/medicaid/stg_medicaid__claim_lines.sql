@@ -43,7 +43,9 @@ select
     line_status,  -- CLL_STUS_CD
     case line_status
         when '26' then 'denied'
+        when '026' then 'denied'
         when '87' then 'denied'
+        when '087' then 'denied'
         when '542' then 'denied'
         when '585' then 'denied'
         when '654' then 'denied'
