@@ -392,7 +392,7 @@ class Contract(_Strict):
         return [*self.null_tokens, *column.null_tokens, *(k for k, v in column.sentinels.items() if v == "null")]
 
 
-class _OneKeyLoader(yaml.SafeLoader):
+class _OneKeyLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """YAML that says the same thing twice is an error: the second would silently win."""
 
 
@@ -436,7 +436,7 @@ def _place(data: Any, loc: tuple[int | str, ...]) -> str:
             data = data[step]
         except (KeyError, IndexError, TypeError):
             data = None
-        name = data.get("name") or data.get("rule") or data.get("code") if isinstance(data, dict) else None
+        name = next((data[k] for k in ("name", "rule", "label") if k in data), None) if isinstance(data, dict) else None
         parts.append(str(name) if isinstance(step, int) and isinstance(name, str) else str(step))
     return ".".join(parts) or "contract"
 
@@ -472,7 +472,11 @@ def load_contract(folder: Path) -> Contract:
     try:
         contract = Contract.model_validate(data)
     except ValidationError as error:
-        lines = [f"  {_place(data, e['loc'])}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()]
+        lines = [
+            f"  {_place(data, e['loc'])}: "
+            + ("no such key" if e["type"] == "extra_forbidden" else e["msg"].removeprefix("Value error, "))
+            for e in error.errors()
+        ]
         raise ContractError("\n".join([f"{folder.name}/contract.yml does not hold:", *lines])) from error
     if contract.system != folder.name:
         raise ContractError(f"{folder.name}/contract.yml: system: is '{contract.system}', but the folder's name counts")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import re
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -199,9 +200,8 @@ def _error(result: Any) -> str | None:
     raised = [i for i in info.values() if i.get("raised_exception")]
     if not raised:
         return None
-    last = str(raised[0].get("exception_traceback") or "").strip().splitlines()[-1:]
-    kind = last[0].split(":")[0].rsplit(".", 1)[-1] if last else ""
-    return kind if kind.isidentifier() else "Error"
+    kind = re.search(r"^[\w.]*?(\w+(?:Error|Exception)):", str(raised[0].get("exception_traceback")), re.MULTILINE)
+    return kind.group(1) if kind else "Error"
 
 
 @lru_cache(maxsize=1)
