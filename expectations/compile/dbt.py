@@ -33,6 +33,8 @@ STAGING = "dbt_project/models/staging"
 #: The night's folder, quotes in its name doubled: dbt-duckdb puts the path between single quotes.
 _WORKSPACE = "env_var('KINWEAVE_WORKSPACE') | replace(\"'\", \"''\")"
 
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
 #: The four files linkage reads: name -> (what one row is, column -> (type, meaning)).
 LINKAGE_INPUTS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "person_records": (
@@ -135,7 +137,8 @@ def _header(contract: Contract, mark: str) -> str:
 
 
 def _yaml(contract: Contract, data: dict[str, Any]) -> str:
-    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
+    # Both of PyYAML's emitters write the same text as long as no line is folded.
+    text = yaml.dump(data, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=10_000)
     return _header(contract, "#") + text
 
 
