@@ -1,5 +1,4 @@
 {#- Dates and windows: the shared conventions C1 to C6 of the measure catalogue, written once. -#}
-
 {#- The night's cut as a SQL date. A run without one is an error: the wall clock must never decide a number. -#}
 {% macro cutoff() -%}
     {%- if execute and not var("cutoff") -%}
@@ -9,7 +8,9 @@
 {%- endmacro %}
 
 {#- ``column`` plus calendar months; the end of a month clamps (29 February + 12 months = 28 February). -#}
-{% macro add_months(column, months) -%} cast({{ dbt.dateadd("month", months, column) }} as date) {%- endmacro %}
+{% macro add_months(column, months) -%}
+    cast({{ dbt.dateadd("month", months, column) }} as date)
+{%- endmacro %}
 
 {% macro add_days(column, days) -%} cast({{ dbt.dateadd("day", days, column) }} as date) {%- endmacro %}
 
@@ -26,7 +27,8 @@
 
 {#- Label of the six-month federal file a date falls in: 24A is October 2023 to March 2024 (C4). -#}
 {% macro federal_file(column) -%}
-    strftime({{ add_months(column, 3) }}, '%y') || case when month({{ column }}) between 4 and 9 then 'B' else 'A' end
+    strftime({{ add_months(column, 3) }}, '%y')
+    || case when month({{ column }}) between 4 and 9 then 'B' else 'A' end
 {%- endmacro %}
 
 {#- Rows (period_start, period_end): the variable metric_periods, or the last full federal fiscal years. -#}
@@ -47,7 +49,7 @@
         (
             values
                 {%- for start, end in periods %}
-                ('{{ start }}', '{{ end }}'){{ "," if not loop.last }}
+                    ('{{ start }}', '{{ end }}'){{ "," if not loop.last }}
                 {%- endfor %}
         ) as period(period_start, period_end)
 {%- endmacro %}

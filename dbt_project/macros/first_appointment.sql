@@ -31,7 +31,10 @@
             from periods as p
             inner join parents as n on n.identified_date between p.period_start and p.period_end
             qualify
-                row_number() over (partition by p.period_start, n.person_id order by n.identified_date, n.need_id) = 1
+                row_number() over (
+                    partition by p.period_start, n.person_id order by n.identified_date, n.need_id
+                )
+                = 1
         ),
 
         domain_services as (
@@ -39,7 +42,10 @@
             from {{ ref("fct_service") }} as s
             left join {{ ref("fct_referral") }} as r on s.referral_id = r.referral_id
             left join {{ ref("fct_need") }} as n on r.need_id = n.need_id
-            where s.service_type = '{{ domain }}' or s.service_type like '{{ domain }}\_%' escape '\' or n.need_domain = '{{ domain }}'
+            where
+                s.service_type = '{{ domain }}'
+                or starts_with(s.service_type, '{{ domain }}_')
+                or n.need_domain = '{{ domain }}'
         ),
 
         -- Treatment as spans: from the kept appointment to the end of what it began.
@@ -56,13 +62,19 @@
             from domain_services
             where first_appt_date is not null and coalesce(attended_flag, true)
             union all
-            select person_id, coalesce(scheduled_date, first_appt_date), coalesce(scheduled_date, first_appt_date), false
+            select
+                person_id,
+                coalesce(scheduled_date, first_appt_date),
+                coalesce(scheduled_date, first_appt_date),
+                false
             from domain_services
             union all
             -- One visit says nothing of how long the treatment lasts; a month is taken.
             select person_id, dos_from, {{ add_days("dos_from", 30) }}, true
             from {{ ref("fct_claim_line") }}
-            where cpt_hcpcs in ({% for code in procedure_codes %}'{{ code }}'{{ ", " if not loop.last }}{% endfor %})
+            where
+                cpt_hcpcs
+                in ({% for code in procedure_codes %}'{{ code }}'{{ ", " if not loop.last }}{% endfor %})
         ),
 
         waits as (
@@ -72,14 +84,15 @@
                 n.person_id,
                 n.need_date,
                 min(greatest(t.from_date, n.need_date)) filter (where t.is_kept) - n.need_date as kept_days,
-                min(greatest(t.from_date, n.need_date)) - n.need_date as scheduled_days
+                min(greatest(t.from_date, n.need_date)) filter (where t.from_date is not null)
+                - n.need_date as scheduled_days
             from needs as n
             left join
                 treatment as t
                 on n.person_id = t.person_id
                 and t.from_date <= {{ cutoff() }}
                 and (t.from_date >= n.need_date or t.to_date >= n.need_date)
-            group by all
+            group by n.period_start, n.period_end, n.person_id, n.need_date
         ),
 
         judged as (
@@ -112,7 +125,8 @@
                 j.*,
                 e.site_id,
                 e.county,
-                {{ is_observable("j.person_id", "behavioral_health", "j.need_date", "j.judged_on") }} as is_observable
+                {{ is_observable("j.person_id", "behavioral_health", "j.need_date", "j.judged_on") }}
+                as is_observable
             from judged as j
             left join enrolled as e on j.period_start = e.period_start and j.person_id = e.person_id
         ),
@@ -133,7 +147,8 @@
                 end as exclusion,
                 o.is_observable,
                 coalesce(
-                    case v.variant when 'scheduled' then o.scheduled_days else o.kept_days end <= {{ days }}, false
+                    case v.variant when 'scheduled' then o.scheduled_days else o.kept_days end <= {{ days }},
+                    false
                 ) as is_numerator
             from observed as o
             cross join (values ('warehouse'), ('scheduled'), ('among_seen')) as v(variant)

@@ -1,6 +1,6 @@
 {#- A key of one source, told apart from another source's by its system. Class source_key: re-keyed at release. -#}
 {% macro source_key(system, columns) -%}
-    '{{ system }}' {% for column in columns %}|| '~' || {{ column }}{% endfor %}
+    '{{ system }}' {% for column in columns %} || '~' || {{ column }}{% endfor %}
 {%- endmacro %}
 
 {#- Join from a source's record number to the person it belongs to. ``alias`` names the joined rows. -#}
@@ -21,69 +21,115 @@
 
 {#- Plain exit words of the child welfare lists as the catalogue's discharge reasons. -#}
 {% macro discharge_reason(word) -%}
-    case {{ word }}
-        when 'reunification' then 'REUN'
-        when 'relative' then 'REL'
-        when 'guardianship' then 'GUARD'
-        when 'adoption' then 'ADOPT'
-        when 'emancipation' then 'EMANC'
-        when 'transfer' then 'TRANSFER'
-        when 'runaway' then 'RUNAWAY'
-        when 'death' then 'DEATH'
-        when 'other' then 'OTHER'
+    case
+        {{ word }}
+        when 'reunification'
+        then 'REUN'
+        when 'relative'
+        then 'REL'
+        when 'guardianship'
+        then 'GUARD'
+        when 'adoption'
+        then 'ADOPT'
+        when 'emancipation'
+        then 'EMANC'
+        when 'transfer'
+        then 'TRANSFER'
+        when 'runaway'
+        then 'RUNAWAY'
+        when 'death'
+        then 'DEATH'
+        when 'other'
+        then 'OTHER'
     end
 {%- endmacro %}
 
 {#- Plain placement words as the catalogue's setting types. -#}
 {% macro setting_type(word) -%}
-    case {{ word }}
-        when 'foster_home' then 'FFH'
-        when 'kin_home' then 'KIN'
-        when 'pre_adoptive_home' then 'PREADOPT'
-        when 'group_home' then 'GROUP'
-        when 'institution' then 'INST'
-        when 'shelter' then 'SHELTER'
-        when 'independent_living' then 'SIL'
-        when 'detention' then 'DETENTION'
-        when 'hospital' then 'HOSP'
-        when 'respite' then 'RESP'
-        when 'trial_home_visit' then 'THV'
-        when 'runaway' then 'RUN'
+    case
+        {{ word }}
+        when 'foster_home'
+        then 'FFH'
+        when 'kin_home'
+        then 'KIN'
+        when 'pre_adoptive_home'
+        then 'PREADOPT'
+        when 'group_home'
+        then 'GROUP'
+        when 'institution'
+        then 'INST'
+        when 'shelter'
+        then 'SHELTER'
+        when 'independent_living'
+        then 'SIL'
+        when 'detention'
+        then 'DETENTION'
+        when 'hospital'
+        then 'HOSP'
+        when 'respite'
+        then 'RESP'
+        when 'trial_home_visit'
+        then 'THV'
+        when 'runaway'
+        then 'RUN'
         else 'OTHER'
     end
 {%- endmacro %}
 
 {#- Plain goal words as the catalogue's. -#}
 {% macro goal_type(word) -%}
-    case {{ word }}
-        when 'reunification' then 'REUN'
-        when 'relative' then 'REL'
-        when 'guardianship' then 'GUARD'
-        when 'adoption' then 'ADOPT'
-        when 'planned_permanent_living_arrangement' then 'APPLA'
-        when 'emancipation' then 'EMANC'
+    case
+        {{ word }}
+        when 'reunification'
+        then 'REUN'
+        when 'relative'
+        then 'REL'
+        when 'guardianship'
+        then 'GUARD'
+        when 'adoption'
+        then 'ADOPT'
+        when 'planned_permanent_living_arrangement'
+        then 'APPLA'
+        when 'emancipation'
+        then 'EMANC'
         else 'NONE'
     end
 {%- endmacro %}
 
 {#- Plain service words of child welfare as need domains, which the other sources use for both. -#}
 {% macro service_domain(word) -%}
-    case {{ word }}
-        when 'substance_use_treatment' then 'SUD'
-        when 'substance_use_assessment' then 'SUD'
-        when 'mental_health_treatment' then 'MH'
-        when 'infant_mental_health' then 'CHILD_PARENT'
-        when 'child_parent_psychotherapy' then 'CHILD_PARENT'
-        when 'domestic_violence' then 'IPV'
-        when 'parenting_education' then 'PARENTING'
-        when 'home_visiting' then 'PARENTING'
-        when 'early_intervention' then 'EARLY_INTERVENTION'
-        when 'developmental_screening' then 'DEVELOPMENT'
-        when 'medical' then 'PHYSICAL_HEALTH'
-        when 'child_care' then 'CHILD_CARE'
-        when 'housing' then 'CONCRETE'
-        when 'concrete_support' then 'CONCRETE'
-        when 'transportation' then 'CONCRETE'
+    case
+        {{ word }}
+        when 'substance_use_treatment'
+        then 'SUD'
+        when 'substance_use_assessment'
+        then 'SUD'
+        when 'mental_health_treatment'
+        then 'MH'
+        when 'infant_mental_health'
+        then 'CHILD_PARENT'
+        when 'child_parent_psychotherapy'
+        then 'CHILD_PARENT'
+        when 'domestic_violence'
+        then 'IPV'
+        when 'parenting_education'
+        then 'PARENTING'
+        when 'home_visiting'
+        then 'PARENTING'
+        when 'early_intervention'
+        then 'EARLY_INTERVENTION'
+        when 'developmental_screening'
+        then 'DEVELOPMENT'
+        when 'medical'
+        then 'PHYSICAL_HEALTH'
+        when 'child_care'
+        then 'CHILD_CARE'
+        when 'housing'
+        then 'CONCRETE'
+        when 'concrete_support'
+        then 'CONCRETE'
+        when 'transportation'
+        then 'CONCRETE'
         else 'OTHER'
     end
 {%- endmacro %}

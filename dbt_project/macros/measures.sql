@@ -1,5 +1,4 @@
 {#- What every measure shares: care episodes, site attribution, observability and the standard output row. -#}
-
 {#-
     Removal episodes as measures see them: known at the cut-off, and ended, without permanency, on the 18th birthday.
     Columns: removal_id, person_id, county, removal_date, end_date, end_reason, adult_on.
@@ -15,7 +14,9 @@
             then least(r.discharge_date, {{ add_months("p.dob", 216) }})
         end as end_date,
         case
-            when {{ add_months("p.dob", 216) }} <= least(coalesce(r.discharge_date, {{ cutoff() }}), {{ cutoff() }})
+            when
+                {{ add_months("p.dob", 216) }}
+                <= least(coalesce(r.discharge_date, {{ cutoff() }}), {{ cutoff() }})
             then 'AGE_18'
             when r.discharge_date <= {{ cutoff() }}
             then r.discharge_reason
@@ -27,7 +28,9 @@
 {%- endmacro %}
 
 {#- Exits that count as permanency (C11). -#}
-{% macro is_permanency(reason) -%} coalesce({{ reason }} in ('REUN', 'REL', 'GUARD', 'ADOPT'), false) {%- endmacro %}
+{% macro is_permanency(reason) -%}
+    coalesce({{ reason }} in ('REUN', 'REL', 'GUARD', 'ADOPT'), false)
+{%- endmacro %}
 
 {#-
     The rows of ``units`` with site_id added: the site of the Safe Babies enrolment active on ``index_date`` (C16) or,
@@ -48,10 +51,10 @@
                         and coalesce(e.closed_date, {{ cutoff() }}) >= u.{{ index_date }}
                     )
                     {%- if until is not none %}
-                    or (
-                        e.enrolled_date > u.{{ index_date }}
-                        and e.enrolled_date <= coalesce(u.{{ until }}, {{ cutoff() }})
-                    )
+                        or (
+                            e.enrolled_date > u.{{ index_date }}
+                            and e.enrolled_date <= coalesce(u.{{ until }}, {{ cutoff() }})
+                        )
                     {%- endif %}
                 )
         ) as site_id
@@ -90,16 +93,18 @@
     {%- for system in needs if system in var("stale_sources") -%}
         {%- do dates.append(var("stale_sources")[system] | string) -%}
     {%- endfor -%}
-    {%- if dates -%} 'stale since {{ dates | min }}' {%- else -%} cast(null as varchar) {%- endif -%}
+    {%- if dates -%} 'stale since {{ dates | min }}'
+    {%- else -%} cast(null as varchar)
+    {%- endif -%}
 {%- endmacro %}
 
 {#- The strata every measure is shown in: the jurisdiction, each site, each county. Needs site_id and county. -#}
 {% macro strata() -%}
     unnest(
         [
-            {'stratum_type': 'all', 'stratum_value': 'all', 'stratum_site': cast(null as varchar)},
-            {'stratum_type': 'site', 'stratum_value': site_id, 'stratum_site': site_id},
-            {'stratum_type': 'county', 'stratum_value': county, 'stratum_site': cast(null as varchar)}
+            {'stratum_type':'all', 'stratum_value':'all', 'stratum_site':cast(null as varchar)},
+            {'stratum_type':'site', 'stratum_value':site_id, 'stratum_site':site_id},
+            {'stratum_type':'county', 'stratum_value':county, 'stratum_site':cast(null as varchar)}
         ],
         recursive := true
     )
@@ -130,9 +135,12 @@
         case when {{ judged }} and s.ci_low is not null then s.ci_method end as ci_method,
         cast(coalesce(s.n_excluded_by_rule, '{}') as varchar) as n_excluded_by_rule,
         cast(s.n_not_observable as bigint) as n_not_observable,
-        {% if linked %}cast({{ match_rate }} as double){% else %}cast(null as double){% endif %} as match_rate,
-        case when not s.is_mature then 'not mature' else coalesce({{ stale_since(needs) }}, 'mature') end
-        as maturity_flag,
+        {% if linked %} cast({{ match_rate }} as double)
+        {% else %} cast(null as double)
+        {% endif %} as match_rate,
+        case
+            when not s.is_mature then 'not mature' else coalesce({{ stale_since(needs) }}, 'mature')
+        end as maturity_flag,
         {#- The default small-cell rule (1.8, SUP-1, SUP-9) and the match-rate floor (C14). Marked here, hidden at the
             release gate: a court team's own page may show what a public one may not. #}
         case
@@ -145,8 +153,7 @@
             when s.denominator between 1 and 29
             then 'denominator under 30'
             {%- if linked %}
-            when {{ match_rate }} < {{ var("match_rate_floor") }}
-            then 'match rate under the floor'
+                when {{ match_rate }} < {{ var("match_rate_floor") }} then 'match rate under the floor'
             {%- endif %}
         end as suppress_reason,
         suppress_reason is not null as suppress_flag,
@@ -184,9 +191,9 @@
     from
         (
             values
-            {%- for metric_id, variant in measures %}
-                ('{{ metric_id }}', '{{ variant }}'){{ "," if not loop.last }}
-            {%- endfor %}
+                {%- for metric_id, variant in measures %}
+                    ('{{ metric_id }}', '{{ variant }}'){{ "," if not loop.last }}
+                {%- endfor %}
         ) as m(metric_id, variant)
     cross join ({{ metric_periods() }}) as p
     where
@@ -211,7 +218,14 @@
 {% macro proportion_rows(units, measures, needs, version, linked=false, follow_up_months=0) %}
     stratified as (
         select
-            metric_id, variant, period_start, period_end, exclusion, is_observable, is_numerator, {{ strata() }}
+            metric_id,
+            variant,
+            period_start,
+            period_end,
+            exclusion,
+            is_observable,
+            is_numerator,
+            {{ strata() }}
         from {{ units }}
     ),
 
@@ -242,8 +256,8 @@
             {{ wilson_low("numerator", "denominator") }} as ci_low,
             {{ wilson_high("numerator", "denominator") }} as ci_high,
             'wilson' as ci_method,
-            {% if follow_up_months is none %}true
-            {% else %}{{ add_months("period_end", follow_up_months) }} <= {{ cutoff() }}
+            {% if follow_up_months is none %} true
+            {% else %} {{ add_months("period_end", follow_up_months) }} <= {{ cutoff() }}
             {% endif %} as is_mature
         from framed
     )

@@ -1,5 +1,4 @@
 {#- Intervals at 95 %. Sources: Wilson (1927); Brookmeyer and Crowley (1982) with the log-log transformation. -#}
-
 {% macro z95() -%} 1.959963984540054 {%- endmacro %}
 
 {#- One limit of the Wilson interval of ``x`` successes in ``n``; null when n is 0. ``side`` is -1 or 1. -#}
@@ -10,12 +9,15 @@
             round(
                 (
                     ({{ x }})
-                    + {{ z95() }} ** 2 / 2
-                    + {{ side }} * {{ z95() }} * sqrt(
-                        ({{ x }}) * (({{ n }}) - ({{ x }})) / cast({{ n }} as double) + {{ z95() }} ** 2 / 4
+                    + pow({{ z95() }}, 2) / 2
+                    + {{ side }}
+                    * {{ z95() }}
+                    * sqrt(
+                        ({{ x }}) * (({{ n }}) - ({{ x }})) / cast({{ n }} as double)
+                        + pow({{ z95() }}, 2) / 4
                     )
                 )
-                / (({{ n }}) + {{ z95() }} ** 2),
+                / (({{ n }}) + pow({{ z95() }}, 2)),
                 6
             )
     end
@@ -30,6 +32,6 @@
 {% macro log_log_limit(f, v, side) -%}
     case
         when {{ f }} > 0 and {{ f }} < 1 and {{ v }} >= 0
-        then {{ f }} ** exp({{ -1 * side }} * {{ z95() }} * sqrt({{ v }}) / abs({{ f }} * ln({{ f }})))
+        then pow({{ f }}, exp({{ -1 * side }} * {{ z95() }} * sqrt({{ v }}) / abs({{ f }} * ln({{ f }}))))
     end
 {%- endmacro %}

@@ -1,5 +1,7 @@
--- Every Part 2 consent with whether it is in force at the cut-off, and whether it lets the court team see treatment
--- dates. Consent counts as of the cut-off, not of the load: a revocation received by then takes the rows away. Consent to
+-- Every Part 2 consent with whether it is in force at the cut-off, and whether it lets the court team see
+-- treatment
+-- dates. Consent counts as of the cut-off, not of the load: a revocation received by then takes the rows
+-- away. Consent to
 -- treatment, payment and operations never covers the court team (42 CFR 2.31, 2.33).
 with
     treatments as (
@@ -19,7 +21,8 @@ with
 
     court_cases as (
         select
-            i.person_id, case when bool_and(c.closed_date is not null) then max(c.closed_date) end as last_case_closed
+            i.person_id,
+            case when bool_and(c.closed_date is not null) then max(c.closed_date) end as last_case_closed
         from {{ ref("stg_court__parties") }} as p
         inner join {{ join_person("i", "court", "p.party_id") }}
         inner join {{ ref("stg_court__cases") }} as c on p.case_no = c.court_case_no
@@ -39,13 +42,16 @@ with
             least(
                 c.expiration_date,
                 cast(c.revoked_ts as date),
-                case c.expiration_event_meaning
-                    when 'end_of_treatment' then t.treatment_end when 'case_closed' then k.last_case_closed
+                case
+                    c.expiration_event_meaning
+                    when 'end_of_treatment'
+                    then t.treatment_end
+                    when 'case_closed'
+                    then k.last_case_closed
                 end
             ) as in_force_to
         from {{ ref("stg_behavioral_health__consents") }} as c
-        inner join
-            {{ join_person("i", "behavioral_health", "c.provider_id || '~' || c.client_id") }}
+        inner join {{ join_person("i", "behavioral_health", "c.provider_id || '~' || c.client_id") }}
         left join treatments as t on c.provider_id = t.provider_id and c.client_id = t.client_id
         left join court_cases as k on i.person_id = k.person_id
     )

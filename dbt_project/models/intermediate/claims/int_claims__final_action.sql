@@ -1,5 +1,7 @@
--- One row per claim as it finally stands, with the person it is for. All versions of a claim share the original number:
--- the last one adjudicated counts, a replacement after a void of the same day; a claim whose last version is a void is
+-- One row per claim as it finally stands, with the person it is for. All versions of a claim share the
+-- original number:
+-- the last one adjudicated counts, a replacement after a void of the same day; a claim whose last version
+-- is a void is
 -- gone. Capitation, service tracking and supplemental payments are no service. Denied claims stay, marked.
 with
     versions as (
@@ -29,8 +31,15 @@ with
                 partition by claim_key
                 order by
                     adjudication_date desc nulls last,
-                    case adjustment_ind_meaning
-                        when 'replacement' then 1 when 'resubmittal' then 2 when 'void' then 3 else 4
+                    case
+                        adjustment_ind_meaning
+                        when 'replacement'
+                        then 1
+                        when 'resubmittal'
+                        then 2
+                        when 'void'
+                        then 3
+                        else 4
                     end,
                     icn_adj desc nulls last
             )
@@ -56,8 +65,7 @@ with
     resolved as (
         select v.*, coalesce(baby.person_id, member.person_id) as person_id, l.content
         from last_versions as v
-        left join
-            {{ join_person("baby", "medicaid", "v.msis_id || '~' || cast(v.claim_dob as varchar)") }}
+        left join {{ join_person("baby", "medicaid", "v.msis_id || '~' || cast(v.claim_dob as varchar)") }}
         left join {{ join_person("member", "medicaid", "v.msis_id") }}
         left join lines as l on v.version_key = l.version_key
         where v.adjustment_ind_meaning <> 'void'

@@ -1,6 +1,9 @@
--- One row per hearing and kind of hearing. A docket entry that says only HEARING, and one that says nothing more than
--- "other", takes its kind from what was found or ordered there; an entry "held" that was moved to another day was
--- continued; hearings on the papers are no hearings in law (45 CFR 1355.20) and become OTHER; a combined adjudication
+-- One row per hearing and kind of hearing. A docket entry that says only HEARING, and one that says nothing
+-- more than
+-- "other", takes its kind from what was found or ordered there; an entry "held" that was moved to another
+-- day was
+-- continued; hearings on the papers are no hearings in law (45 CFR 1355.20) and become OTHER; a combined
+-- adjudication
 -- and disposition that was held is one row of each.
 with
     decisions as (
@@ -23,14 +26,16 @@ with
             a.hearing_id,
             to_json(
                 map_from_entries(
-                    array_agg(distinct {'role': lower(p.role_cd_meaning), 'present': a.attended_ind})
-                    filter (where p.role_cd_meaning in ('mother', 'father', 'putative_father') and a.attended_ind)
+                    array_agg(distinct{'role':lower(p.role_cd_meaning), 'present':a.attended_ind}) filter (
+                        where p.role_cd_meaning in ('mother', 'father', 'putative_father') and a.attended_ind
+                    )
                 )
             ) as parent_present_flags,
             to_json(
                 map_from_entries(
-                    array_agg(distinct {'role': lower(p.role_cd_meaning), 'present': a.counsel_present_ind})
-                    filter (where a.counsel_present_ind)
+                    array_agg(
+                        distinct{'role':lower(p.role_cd_meaning), 'present':a.counsel_present_ind}
+                    ) filter (where a.counsel_present_ind)
                 )
             ) as counsel_present_flags
         from {{ ref("stg_court__hearing_attendance") }} as a
@@ -88,7 +93,11 @@ with
         qualify
             row_number() over (
                 partition by
-                    h.case_no, h.hearing_type_cd, coalesce(h.held_ts, h.scheduled_ts), coalesce(h.held_ts, h.scheduled_ts) is null, h.status_cd,
+                    h.case_no,
+                    h.hearing_type_cd,
+                    coalesce(h.held_ts, h.scheduled_ts),
+                    coalesce(h.held_ts, h.scheduled_ts) is null,
+                    h.status_cd,
                     case when coalesce(h.held_ts, h.scheduled_ts) is null then h.hearing_id end
                 order by h.hearing_id
             )

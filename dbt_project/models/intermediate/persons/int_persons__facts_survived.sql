@@ -1,5 +1,7 @@
--- One set of facts per person out of all of the person's records: what most records say, then what the better source
--- for it says. A known date beats an estimated one. Agencies' birth dates are steadier than the court's or a workbook's.
+-- One set of facts per person out of all of the person's records: what most records say, then what the
+-- better source
+-- for it says. A known date beats an estimated one. Agencies' birth dates are steadier than the court's or
+-- a workbook's.
 with
     facts as (
         select
@@ -8,11 +10,16 @@ with
             coalesce(f.is_birth_date_estimated, false) as is_estimated,
             f.sex,
             f.death_date,
-            case f.source_system
-                when 'child_welfare' then 1
-                when 'medicaid' then 2
-                when 'behavioral_health' then 3
-                when 'court' then 4
+            case
+                f.source_system
+                when 'child_welfare'
+                then 1
+                when 'medicaid'
+                then 2
+                when 'behavioral_health'
+                then 3
+                when 'court'
+                then 4
                 else 5
             end as speaks
         from {{ source("linkage", "person_facts") }} as f
@@ -25,7 +32,10 @@ with
         where birth_date is not null
         group by person_id, birth_date, is_estimated
         qualify
-            row_number() over (partition by person_id order by is_estimated, count(*) desc, min(speaks), birth_date) = 1
+            row_number() over (
+                partition by person_id order by is_estimated, count(*) desc, min(speaks), birth_date
+            )
+            = 1
     ),
 
     sexes as (
@@ -44,9 +54,11 @@ with
         qualify row_number() over (partition by person_id order by count(*) desc, min(speaks), death_date) = 1
     ),
 
-    -- ICWA: "applies" from any source is the safe reading; an unfinished inquiry is unknown, never "does not apply".
+    -- ICWA: "applies" from any source is the safe reading; an unfinished inquiry is unknown, never "does
+    -- not apply".
     icwa as (
-        select person_id, min(case status when 'applies' then 1 when 'does_not_apply' then 2 else 3 end) as rank
+        select
+            person_id, min(case status when 'applies' then 1 when 'does_not_apply' then 2 else 3 end) as rank
         from
             (
                 select i.person_id, p.icwa_status_cd_meaning as status

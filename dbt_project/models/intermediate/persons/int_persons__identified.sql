@@ -4,6 +4,7 @@ from {{ source("linkage", "person_crosswalk") }}
 where valid_from <= {{ cutoff() }} and coalesce(valid_to > {{ cutoff() }}, true)
 qualify
     row_number() over (
-        partition by source_system, source_record_id order by valid_from desc, match_probability desc, person_id
+        partition by source_system, source_record_id
+        order by valid_from desc, match_probability desc, person_id
     )
     = 1

@@ -1,5 +1,7 @@
--- One unbroken timeline of settings per removal episode. Where spans overlap, the one that started last holds, and the
--- one it interrupted (a hospital stay inside a foster placement) resumes after it; a missing end is the next setting's
+-- One unbroken timeline of settings per removal episode. Where spans overlap, the one that started last
+-- holds, and the
+-- one it interrupted (a hospital stay inside a foster placement) resumes after it; a missing end is the
+-- next setting's
 -- start, or the end of the episode. Gaps stay gaps. Voided and empty spans are dropped.
 with
     removals as (
@@ -15,7 +17,8 @@ with
             p.end_date,
             {{ setting_type("p.placement_type_cd_meaning") }} as setting_type,
             {{ source_key("child_welfare", ["p.provider_id"]) }} as provider_id,
-            -- Kin by relationship, whatever the licence says; the home's type speaks only where nobody wrote it down.
+            -- Kin by relationship, whatever the licence says; the home's type speaks only where nobody
+            -- wrote it down.
             coalesce(
                 p.provider_relationship_cd_meaning in ('relative', 'fictive_kin'),
                 p.placement_type_cd_meaning = 'kin_home',
@@ -39,7 +42,12 @@ with
             null,
             case
                 when a.e113_foster_family_home = '1'
-                then case when a.e117_relative_foster_family = '1' or a.e119_kin_foster_family = '1' then 'KIN' else 'FFH' end
+                then
+                    case
+                        when a.e117_relative_foster_family = '1' or a.e119_kin_foster_family = '1'
+                        then 'KIN'
+                        else 'FFH'
+                    end
                 else {{ setting_type("a.e120_other_living_arrangement_type_meaning") }}
             end,
             null,
@@ -58,7 +66,9 @@ with
             = 1
     ),
 
-    typed as (select *, setting_type not in ('THV', 'RUN', 'HOSP', 'RESP') as is_afcars_placement from delivered),
+    typed as (
+        select *, setting_type not in ('THV', 'RUN', 'HOSP', 'RESP') as is_afcars_placement from delivered
+    ),
 
     bounded as (
         select
@@ -74,8 +84,7 @@ with
                     end_date,
                     min(case when is_afcars_placement then start_date end) over (
                         partition by removal_id
-                        order by start_date
-                        range between interval 1 day following and unbounded following
+                        order by start_date range between interval 1 day following and unbounded following
                     ),
                     date '9999-12-31'
                 ),
@@ -112,7 +121,8 @@ with
             and s.end_date >= p.piece_end
         qualify
             row_number() over (
-                partition by p.removal_id, p.piece_start order by s.start_date desc, s.end_date, s.placement_key desc
+                partition by p.removal_id, p.piece_start
+                order by s.start_date desc, s.end_date, s.placement_key desc
             )
             = 1
     ),

@@ -1,5 +1,7 @@
--- Removal episodes of the case management system and of the federal file, one row per episode (C9): a federal episode
--- that overlaps one of the agency's own is the same episode; rows of one source are never merged with each other.
+-- Removal episodes of the case management system and of the federal file, one row per episode (C9): a
+-- federal episode
+-- that overlaps one of the agency's own is the same episode; rows of one source are never merged with each
+-- other.
 with
     own as (
         select
@@ -25,10 +27,14 @@ with
         from {{ ref("stg_child_welfare__removals") }} as r
         inner join {{ join_person("i", "child_welfare", "r.child_person_id") }}
         -- Voided rows stay in the extract; an episode ended as "entered in error" never was one.
-        where r.record_status = 'A' and coalesce(r.exit_reason_cd <> 'VOID', true) and r.removal_date is not null
+        where
+            r.record_status = 'A'
+            and coalesce(r.exit_reason_cd <> 'VOID', true)
+            and r.removal_date is not null
     ),
 
-    -- The agency's own crosswalk is the only bridge to the federal number. One person may hold it on several records.
+    -- The agency's own crosswalk is the only bridge to the federal number. One person may hold it on
+    -- several records.
     federal_numbers as (
         select distinct p.afcars_record_number, i.person_id
         from {{ ref("stg_child_welfare__persons") }} as p
@@ -40,7 +46,8 @@ with
     -- The latest report period that tells of an episode has the last word (C8).
     federal as (
         select
-            {{ source_key("afcars", ["a.e4_child_record_number", "cast(a.e69_removal_date as varchar)"]) }} as removal_id,
+            {{ source_key("afcars", ["a.e4_child_record_number", "cast(a.e69_removal_date as varchar)"]) }}
+            as removal_id,
             n.person_id,
             a.e69_removal_date as removal_date,
             a.e153_exit_date as discharge_date,
@@ -81,8 +88,7 @@ with
         select
             o.* replace (
                 case
-                    when o.discharge_date is not null
-                    then coalesce(o.discharge_reason, m.federal_reason)
+                    when o.discharge_date is not null then coalesce(o.discharge_reason, m.federal_reason)
                 end as discharge_reason
             ),
             m.removal_id is not null as is_in_afcars
@@ -102,8 +108,6 @@ with
             )
     )
 
-select
-    *,
-    row_number() over (partition by person_id order by removal_date, removal_id) - 1 as prior_removals
+select *, row_number() over (partition by person_id order by removal_date, removal_id) - 1 as prior_removals
 from merged
 where removal_date <= {{ cutoff() }}

@@ -1,13 +1,15 @@
--- Only clients whose consent covers the court team at the cut-off. Collaterals are not in treatment themselves.
+-- Only clients whose consent covers the court team at the cut-off. Collaterals are not in treatment
+-- themselves.
 select
     c.person_id,
-    {{ source_key("behavioral_health", ["a.provider_id", "a.client_id", "cast(a.admission_date as varchar)"]) }} as episode_id,
+    {{ source_key("behavioral_health", ["a.provider_id", "a.client_id", "cast(a.admission_date as varchar)"]) }}
+    as episode_id,
     a.admission_date as admit_date,
     a.first_contact_date,
     a.first_service_date,
     d.discharge_date,
-    case d.reason_cd_meaning
-        when 'transferred' then 'TRANSFER' else upper(d.reason_cd_meaning)
+    case
+        d.reason_cd_meaning when 'transferred' then 'TRANSFER' else upper(d.reason_cd_meaning)
     end as discharge_reason,
     a.service_setting_cd_meaning as level_of_care,
     replace(a.diagnosis, '.', '') as primary_dx,

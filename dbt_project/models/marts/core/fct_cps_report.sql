@@ -10,8 +10,19 @@ with
             a.disposition_date,
             a.perp_relationship_cd_meaning as perpetrator_role,
             coalesce(a.fatality_ind, false) as is_fatal,
-            case a.disposition_cd_meaning
-                when 'SUBST' then 1 when 'INDIC' then 2 when 'ALT' then 3 when 'UNSUBST' then 4 when 'OTHER' then 5 else 6
+            case
+                a.disposition_cd_meaning
+                when 'SUBST'
+                then 1
+                when 'INDIC'
+                then 2
+                when 'ALT'
+                then 3
+                when 'UNSUBST'
+                then 4
+                when 'OTHER'
+                then 5
+                else 6
             end as gravity
         from {{ ref("stg_child_welfare__allegations") }} as a
         inner join {{ join_person("i", "child_welfare", "a.victim_person_id") }}
@@ -24,10 +35,13 @@ with
             referral_id,
             min_by(disposition, gravity) as disposition,
             min_by(perpetrator_role, gravity) as perpetrator_role,
-            min_by(incident_date, gravity * 100000 + coalesce(incident_date - date '1900-01-01', 99999)) as incident_date,
+            min_by(
+                incident_date, gravity * 100000 + coalesce(incident_date - date '1900-01-01', 99999)
+            ) as incident_date,
             min_by(disposition_date, gravity) as disposition_date,
             bool_or(is_fatal) as is_fatal,
-            -- A victim of alternative response (code 3) is a victim in the federal sense, though nothing was substantiated.
+            -- A victim of alternative response (code 3) is a victim in the federal sense, though nothing
+            -- was substantiated.
             bool_or(disposition in ('SUBST', 'INDIC') or disposition_cd = '3') as is_victim
         from findings
         group by person_id, referral_id

@@ -1,4 +1,5 @@
--- Days a person was enrolled, groups and retroactive rows joined: spans of one scope that overlap or touch are one.
+-- Days a person was enrolled, groups and retroactive rows joined: spans of one scope that overlap or touch
+-- are one.
 with
     delivered as (
         select
@@ -19,8 +20,7 @@ with
         select
             *,
             coalesce(
-                eff_date
-                > max(end_date) over (
+                eff_date > max(end_date) over (
                     partition by person_id, benefit_scope
                     order by eff_date, end_date
                     rows between unbounded preceding and 1 preceding
@@ -28,7 +28,16 @@ with
                 + 1,
                 true
             ) as is_new_span
-        from (select * from delivered where end_date < date '9999-12-31' union all select * replace (date '9000-01-01' as end_date) from delivered where end_date = date '9999-12-31')
+        from
+            (
+                select *
+                from delivered
+                where end_date < date '9999-12-31'
+                union all
+                select * replace (date '9000-01-01' as end_date)
+                from delivered
+                where end_date = date '9999-12-31'
+            )
     ),
 
     numbered as (
@@ -40,10 +49,6 @@ with
         from marked
     )
 
-select
-    person_id,
-    min(eff_date) as "start",
-    nullif(max(end_date), date '9000-01-01') as "end",
-    benefit_scope
+select person_id, min(eff_date) as "start", nullif(max(end_date), date '9000-01-01') as "end", benefit_scope
 from numbered
 group by person_id, benefit_scope, span_number

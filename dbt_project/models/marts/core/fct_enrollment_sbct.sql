@@ -1,7 +1,11 @@
 -- Only accepted children are enrolled. The family is the one the child belongs to, as linkage knows it today.
 with
     families as (
-        select person_id, min_by(family_id, strftime(coalesce(valid_from, date '1900-01-01'), '%Y%m%d') || family_id) as family_id
+        select
+            person_id,
+            min_by(
+                family_id, strftime(coalesce(valid_from, date '1900-01-01'), '%Y%m%d') || family_id
+            ) as family_id
         from {{ ref("brg_family_member") }}
         where role = 'child' and coalesce(valid_to > {{ cutoff() }}, true)
         group by person_id

@@ -1,12 +1,13 @@
--- A finding speaks of every child of the case unless it names one; the same finding entered twice on a day is one.
+-- A finding speaks of every child of the case unless it names one; the same finding entered twice on a day
+-- is one.
 with
     findings as (
         select o.case_no, o.child_party_id, o.order_date, o.signed_date, f.finding_type
         from
             {{ ref("stg_court__orders") }} as o,
-            unnest(
-                list_distinct([o.finding_cd_meaning, o.reasonable_efforts_finding_cd_meaning])
-            ) as f(finding_type)
+            unnest(list_distinct([o.finding_cd_meaning, o.reasonable_efforts_finding_cd_meaning])) as f(
+                finding_type
+            )
         where
             f.finding_type
             in ('ABUSE_NEGLECT', 'NO_REASONABLE_EFFORTS', 'REASONABLE_EFFORTS_REMOVAL', 'COMPELLING_REASON')

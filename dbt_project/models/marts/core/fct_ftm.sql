@@ -8,4 +8,5 @@ select
     e.site_id
 from {{ ref("stg_court_team__family_team_meetings") }} as m
 inner join
-    {{ ref("fct_enrollment_sbct") }} as e on {{ source_key("court_team", ["m.enrollment_id"]) }} = e.enrollment_id
+    {{ ref("fct_enrollment_sbct") }} as e
+    on {{ source_key("court_team", ["m.enrollment_id"]) }} = e.enrollment_id

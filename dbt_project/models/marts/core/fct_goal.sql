@@ -8,7 +8,9 @@ with
             least(
                 coalesce(
                     p.plan_end_date,
-                    lead(p.plan_date) over (partition by p.removal_id order by p.plan_date, p.permanency_plan_id)
+                    lead(p.plan_date) over (
+                        partition by p.removal_id order by p.plan_date, p.permanency_plan_id
+                    )
                 ),
                 r.discharge_date
             ) as end_date,

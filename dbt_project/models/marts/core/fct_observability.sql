@@ -1,9 +1,14 @@
--- The days on which a person's events in a system can be seen: the person is linked to a record there, enrolled where
--- the system is Medicaid, consented where it is behavioral health; from the first day the feed tells of to its last
+-- The days on which a person's events in a system can be seen: the person is linked to a record there,
+-- enrolled where
+-- the system is Medicaid, consented where it is behavioral health; from the first day the feed tells of to
+-- its last
 -- delivery. Outside these days "no event" means nothing.
 with
     feeds as (
-        select 'child_welfare' as source_system, min(cast(received_ts as date)) as from_date, max(delivered_on) as to_date
+        select
+            'child_welfare' as source_system,
+            min(cast(received_ts as date)) as from_date,
+            max(delivered_on) as to_date
         from {{ ref("stg_child_welfare__referrals") }}
         union all
         select 'court', min(filed_date), max(delivered_on)
@@ -23,10 +28,11 @@ with
     consented as (
         select i.person_id
         from {{ ref("stg_behavioral_health__clients") }} as b
-        inner join
-            {{ join_person("i", "behavioral_health", "b.provider_id || '~' || b.client_id") }}
+        inner join {{ join_person("i", "behavioral_health", "b.provider_id || '~' || b.client_id") }}
         left join
-            {{ ref("int_clients__consented") }} as c on b.provider_id = c.provider_id and b.client_id = c.client_id
+            {{ ref("int_clients__consented") }} as c
+            on b.provider_id = c.provider_id
+            and b.client_id = c.client_id
         group by i.person_id
         having bool_and(c.person_id is not null)
     ),

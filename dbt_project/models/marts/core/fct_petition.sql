@@ -1,10 +1,7 @@
 -- A termination petition that names no parent is against every parent who is a party of the case.
 with
     petitions as (
-        select
-            p.*,
-            i.person_id,
-            coalesce(respondent.person_id, parents.person_id) as parent_id
+        select p.*, i.person_id, coalesce(respondent.person_id, parents.person_id) as parent_id
         from {{ ref("stg_court__petitions") }} as p
         inner join {{ join_person("i", "court", "p.child_party_id") }}
         left join {{ join_person("respondent", "court", "p.respondent_party_id") }}

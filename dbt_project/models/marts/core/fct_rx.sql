@@ -9,8 +9,15 @@ with
                 partition by submitting_state, icn_orig
                 order by
                     adjudication_date desc nulls last,
-                    case adjustment_ind_meaning
-                        when 'replacement' then 1 when 'resubmittal' then 2 when 'void' then 3 else 4
+                    case
+                        adjustment_ind_meaning
+                        when 'replacement'
+                        then 1
+                        when 'resubmittal'
+                        then 2
+                        when 'void'
+                        then 3
+                        else 4
                     end,
                     icn_adj desc nulls last
             )

@@ -1,19 +1,30 @@
--- A service as each source tells it. Treatment rows the coordinator copied from a Part 2 program need the same consent
+-- A service as each source tells it. Treatment rows the coordinator copied from a Part 2 program need the
+-- same consent
 -- as the program's own. An appointment is a service that ends the day it is held.
 with consented as (select distinct person_id from {{ ref("int_clients__consented") }})
 
 select
     {{ source_key("court_team", ["n.referral_id"]) }} as service_id,
     i.person_id,
-    case when n.referred_date is not null then {{ source_key("court_team", ["n.referral_id"]) }} end as referral_id,
+    case
+        when n.referred_date is not null then {{ source_key("court_team", ["n.referral_id"]) }}
+    end as referral_id,
     coalesce(n.service_type_cd_meaning, n.need_domain_cd_meaning) as service_type,
     n.service_type_cd as service_name,
     coalesce(n.scheduled_date, n.first_service_date) as scheduled_date,
     n.first_service_date as first_appt_date,
-    case when n.first_service_date is not null then true when n.status_cd_meaning = 'NO_SHOW' then false end as attended_flag,
+    case
+        when n.first_service_date is not null then true when n.status_cd_meaning = 'NO_SHOW' then false
+    end as attended_flag,
     n.completed_date as end_date,
-    case n.status_cd_meaning
-        when 'COMPLETED' then 'COMPLETED' when 'STOPPED' then 'STOPPED' when 'STARTED' then 'ACTIVE'
+    case
+        n.status_cd_meaning
+        when 'COMPLETED'
+        then 'COMPLETED'
+        when 'STOPPED'
+        then 'STOPPED'
+        when 'STARTED'
+        then 'ACTIVE'
     end as completion_status,
     n.ifsp_date,
     'court_team' as source
@@ -34,8 +45,16 @@ select
     s.start_date,
     case when s.start_date is not null then true when s.status_cd_meaning = 'no_show' then false end,
     s.end_date,
-    case s.status_cd_meaning
-        when 'completed' then 'COMPLETED' when 'dropped_out' then 'STOPPED' when 'terminated' then 'STOPPED' when 'active' then 'ACTIVE'
+    case
+        s.status_cd_meaning
+        when 'completed'
+        then 'COMPLETED'
+        when 'dropped_out'
+        then 'STOPPED'
+        when 'terminated'
+        then 'STOPPED'
+        when 'active'
+        then 'ACTIVE'
     end,
     null,
     'child_welfare'

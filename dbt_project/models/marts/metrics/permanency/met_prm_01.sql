@@ -10,10 +10,12 @@ with
         from periods as p
         inner join episodes as e on e.removal_date between p.period_start and p.period_end
         qualify
-            row_number() over (partition by p.period_start, e.person_id order by e.removal_date, e.removal_id) = 1
+            row_number() over (partition by p.period_start, e.person_id order by e.removal_date, e.removal_id)
+            = 1
     ),
 
-    -- A trial home visit the child was discharged from: the unbroken run of such rows at the end of the episode.
+    -- A trial home visit the child was discharged from: the unbroken run of such rows at the end of the
+    -- episode.
     final_visits as (
         select e.removal_id, min(v.start_date) as visit_start
         from episodes as e

@@ -1,6 +1,8 @@
 -- PRM-20: median time to reunification in months, two ways. Basis: entry cohort, no 8-day rule.
--- conditional: the sample median among children who reunified; biased short until the cohort has 36 months behind it.
--- cohort: the time at which the cumulative incidence of reunification (Aalen-Johansen) reaches one half, if it does.
+-- conditional: the sample median among children who reunified; biased short until the cohort has 36 months
+-- behind it.
+-- cohort: the time at which the cumulative incidence of reunification (Aalen-Johansen) reaches one half, if
+-- it does.
 with
     episodes as ({{ care_episodes() }}),
 
@@ -21,7 +23,8 @@ with
         from periods as p
         inner join episodes as e on e.removal_date between p.period_start and p.period_end
         qualify
-            row_number() over (partition by p.period_start, e.person_id order by e.removal_date, e.removal_id) = 1
+            row_number() over (partition by p.period_start, e.person_id order by e.removal_date, e.removal_id)
+            = 1
     ),
 
     sited as ({{ with_site("entries", "removal_date", until="end_date") }}),
@@ -69,9 +72,8 @@ with
             ) as survival_before,
             -- Among the reunified alone nobody is censored: Kaplan-Meier with Greenwood's variance.
             product(1 - reunified / nullif(reunified_at_risk, 0)) over so_far as not_yet,
-            sum(
-                reunified / nullif(reunified_at_risk * (reunified_at_risk - reunified), 0)
-            ) over so_far as greenwood
+            sum(reunified / nullif(reunified_at_risk * (reunified_at_risk - reunified), 0)) over so_far
+            as greenwood
         from days
         window
             so_far as (
@@ -88,7 +90,11 @@ with
             coalesce(exits / nullif((at_risk - 1) * (at_risk - exits), 0), 0) as a,
             coalesce(survival_before * reunified / nullif(at_risk * (at_risk - 1), 0), 0) as b,
             coalesce(
-                survival_before ** 2 * reunified * (at_risk - reunified) / nullif(at_risk ** 2 * (at_risk - 1), 0), 0
+                pow(survival_before, 2)
+                * reunified
+                * (at_risk - reunified)
+                / nullif(pow(at_risk, 2) * (at_risk - 1), 0),
+                0
             ) as c
         from survival
     ),
@@ -98,14 +104,14 @@ with
         select
             *,
             greatest(
-                cif ** 2 * sum(a) over so_far
+                pow(cif, 2) * sum(a) over so_far
                 - 2 * cif * sum(a * cif) over so_far
-                + sum(a * cif ** 2) over so_far
+                + sum(a * pow(cif, 2)) over so_far
                 + sum(c) over so_far
                 - 2 * (cif * sum(b) over so_far - sum(b * cif) over so_far),
                 0
             ) as cif_variance,
-            not_yet ** 2 * greenwood as not_yet_variance
+            pow(not_yet, 2) * greenwood as not_yet_variance
         from incidence
         window
             so_far as (
@@ -118,12 +124,17 @@ with
             period_start,
             stratum_type,
             stratum_value,
-            -- A hair of tolerance: 0.5 reached as a sum of binary fractions may come out as 0.49999999999999994.
+            -- A hair of tolerance: 0.5 reached as a sum of binary fractions may come out as
+            -- 0.49999999999999994.
             min(days) filter (where cif >= 0.5 - 1e-12) as cohort_days,
             min(days) filter (where {{ log_log_limit("cif", "cif_variance", 1) }} >= 0.5) as cohort_low,
             min(days) filter (where {{ log_log_limit("cif", "cif_variance", -1) }} >= 0.5) as cohort_high,
-            min(days) filter (where {{ log_log_limit("not_yet", "not_yet_variance", -1) }} <= 0.5) as conditional_low,
-            min(days) filter (where {{ log_log_limit("not_yet", "not_yet_variance", 1) }} <= 0.5) as conditional_high
+            min(days) filter (
+                where {{ log_log_limit("not_yet", "not_yet_variance", -1) }} <= 0.5
+            ) as conditional_low,
+            min(days) filter (
+                where {{ log_log_limit("not_yet", "not_yet_variance", 1) }} <= 0.5
+            ) as conditional_high
         from curves
         group by all
     ),
@@ -183,4 +194,4 @@ with
         from framed
     )
 
-{{ standard_rows("summary", needs=["child_welfare"], version="1.0.0", show_immature=true) }}
+    {{ standard_rows("summary", needs=["child_welfare"], version="1.0.0", show_immature=true) }}

@@ -19,7 +19,9 @@ with
         from dates as d
         inner join
             episodes as e on e.removal_date <= d.counted_on and coalesce(e.end_date > d.counted_on, true)
-        qualify row_number() over (partition by d.counted_on, e.person_id order by e.removal_date, e.removal_id) = 1
+        qualify
+            row_number() over (partition by d.counted_on, e.person_id order by e.removal_date, e.removal_id)
+            = 1
     ),
 
     sited as ({{ with_site("in_care", "counted_on") }}),
@@ -55,4 +57,4 @@ with
         left join counted as c on d.counted_on = c.counted_on
     )
 
-{{ standard_rows("summary", needs=["child_welfare"], version="1.0.0") }}
+    {{ standard_rows("summary", needs=["child_welfare"], version="1.0.0") }}

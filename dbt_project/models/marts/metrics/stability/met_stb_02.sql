@@ -1,13 +1,19 @@
--- STB-02a/b/c (Child Welfare Outcomes 6.1): at most two placement settings, by time in care. Basis: children served.
+-- STB-02a/b/c (Child Welfare Outcomes 6.1): at most two placement settings, by time in care. Basis:
+-- children served.
 with
     episodes as ({{ care_episodes() }}),
 
     periods as ({{ metric_periods() }}),
 
-    -- Served: in care at least one day of the period; a discharge on its first day is no day in care. Of two episodes,
+    -- Served: in care at least one day of the period; a discharge on its first day is no day in care. Of
+    -- two episodes,
     -- the latest.
     served as (
-        select p.period_start, p.period_end, e.*, least(coalesce(e.end_date, p.period_end), p.period_end) as counted_to
+        select
+            p.period_start,
+            p.period_end,
+            e.*,
+            least(coalesce(e.end_date, p.period_end), p.period_end) as counted_to
         from periods as p
         inner join
             episodes as e
@@ -20,7 +26,8 @@ with
             = 1
     ),
 
-    -- A setting counts when the home differs from the last counting one: visits home, runaway, respite and hospital
+    -- A setting counts when the home differs from the last counting one: visits home, runaway, respite and
+    -- hospital
     -- days, the return from them, and a change of status of the same home are no moves (C10).
     counted_rows as (
         select
