@@ -71,6 +71,20 @@ def test_a_folder_without_a_contract_is_named(tmp_path: Path) -> None:
         load_contract(tmp_path / "schools")
 
 
+def test_the_example_in_the_documentation_holds(copy: Path) -> None:
+    page = (SOURCES_DIR.parents[1] / "docs" / "how-to-add-a-source.md").read_text(encoding="utf-8")
+    (copy / "contract.yml").write_text(page.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    contract = load_contract(copy)
+    verify_sql(contract)
+    assert list(contract.tables["pupils"].by_name) == [
+        "pupil_id",
+        "last_name",
+        "birth_date",
+        "programme_cd",
+        "end_date",
+    ]
+
+
 def test_a_case_link_to_a_system_nobody_has_is_an_error(copy: Path) -> None:
     with pytest.raises(ContractError, match=r"tables\.pupils\.case_links: there is no system 'court'"):
         load_contracts(copy.parent)
