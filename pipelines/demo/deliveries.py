@@ -64,8 +64,7 @@ def _tables(
     late = {name: dict(columns) for name, columns in view.LATE.items()}
     if spoilt:
         for name, columns in dirt.LATE.get(contract.system, {}).items():
-            for column, change in columns.items():
-                late.setdefault(name, {}).setdefault(column, change)
+            late[name] = {**late.get(name, {}), **columns}
     made: dict[str, pa.Table] = {}
     for table in contract.tables.values():
         if table.name.startswith("afcars") and day not in _AFCARS_ON:

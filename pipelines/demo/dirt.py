@@ -85,14 +85,25 @@ class Dirt:
         )
         return "rowid in (select row from chosen)"
 
-    def spoil(self, kind: int | str, variant: str, system: str, table: str, sets: str, where: str, share: float) -> None:
+    def spoil(
+        self, kind: int | str, variant: str, system: str, table: str, sets: str, where: str, share: float
+    ) -> None:
         """Change columns of a share of rows, and write it down."""
         chosen = self.choose(variant, system, table, where, share)
         self.note(kind, variant, system, table, chosen)
         self.con.execute(f"update {system}.{table} set {sets} where {chosen}")
 
-    def add(self, kind: int | str, variant: str, system: str, table: str, changes: str, where: str, share: float,
-            at_least: int = 1) -> None:
+    def add(
+        self,
+        kind: int | str,
+        variant: str,
+        system: str,
+        table: str,
+        changes: str,
+        where: str,
+        share: float,
+        at_least: int = 1,
+    ) -> None:
         """Add a changed copy of a share of rows, and write the copies down."""
         chosen = self.choose(variant, system, table, where, share, at_least)
         self.con.execute(
@@ -167,11 +178,20 @@ def birth_dates(d: Dirt) -> None:
     d.texts("child_welfare", "persons", "dob")
     persons = ("child_welfare", "persons")
     d.spoil(5, "year_1900", *persons, "dob = '1900-01-01'", "_role <> 'child' and dob is not null", 0.006)
-    d.spoil(5, "first_of_january", *persons, "dob = left(dob, 4) || '-01-01'", "_role <> 'child' and dob is not null", 0.01)
+    d.spoil(
+        5, "first_of_january", *persons, "dob = left(dob, 4) || '-01-01'", "_role <> 'child' and dob is not null", 0.01
+    )
     d.spoil(5, "swapped", *persons, "dob = strftime(_birth, '%Y-%d-%m')", "day(_birth) <= 12 and day(_birth) <> month(_birth)"
             " and dob is not null", 0.015)  # fmt: skip
     d.spoil(5, "off_by_one", *persons, "dob = strftime(_birth - 1, '%Y-%m-%d')", "_role = 'child'", 0.012)
-    d.spoil(5, "estimated", *persons, "dob = strftime(_birth - 4, '%Y-%m-%d'), dob_estimated_ind = true", "_role = 'child'", 0.001)
+    d.spoil(
+        5,
+        "estimated",
+        *persons,
+        "dob = strftime(_birth - 4, '%Y-%m-%d'), dob_estimated_ind = true",
+        "_role = 'child'",
+        0.001,
+    )
     d.spoil(5, "court_off_by_one", "court", "parties", "dob = dob + 1", "role_cd = 'CHI'", 0.01)
 
 
@@ -190,7 +210,9 @@ def compound_surnames(d: Dirt) -> None:
     """7: two surnames in the other order, or cut at fifteen characters."""
     d.spoil(7, "swapped", "child_welfare", "persons",
             "last_name = split_part(last_name, ' ', 2) || ' ' || split_part(last_name, ' ', 1)", "last_name like '% %'", 0.15)  # fmt: skip
-    d.spoil(7, "hyphen", "medicaid", "eligibility", "last_name = replace(last_name, ' ', '-')", "last_name like '% %'", 0.2)
+    d.spoil(
+        7, "hyphen", "medicaid", "eligibility", "last_name = replace(last_name, ' ', '-')", "last_name like '% %'", 0.2
+    )
     d.note(7, "cut", "behavioral_health", "clients", "length(last_name) > 15")
     d.con.execute("update behavioral_health.clients set last_name = left(last_name, 15)")
 
@@ -201,7 +223,9 @@ def padded(d: Dirt) -> None:
             "first_name is not null", 0.03)  # fmt: skip
     d.spoil(8, "capitals", "child_welfare", "persons", "first_name = upper(first_name), last_name = upper(last_name)",
             "first_name is not null", 0.08)  # fmt: skip
-    d.con.execute("update medicaid.eligibility set first_name = upper(plain(first_name)), last_name = upper(plain(last_name))")
+    d.con.execute(
+        "update medicaid.eligibility set first_name = upper(plain(first_name)), last_name = upper(plain(last_name))"
+    )
     d.note(8, "accents", "medicaid", "eligibility",
            "_person in (select person_id from truth.people where plain(last_name) <> last_name)")  # fmt: skip
     d.note(8, "one_string", "court", "parties", "role_cd = 'CHI' and first_name is null")
@@ -212,7 +236,9 @@ def adoption(d: Dirt) -> None:
     adopted = "_person in (select person_id from truth.adoptions)"
     chosen = d.choose("adoption", "child_welfare", "persons", adopted, 0.6)
     con = d.con
-    con.execute(f"create or replace temp table old as select person_id, _person from child_welfare.persons where {chosen}")
+    con.execute(
+        f"create or replace temp table old as select person_id, _person from child_welfare.persons where {chosen}"
+    )
     con.execute(
         """create or replace temp table copies as select p.* replace (
             'CL' || lpad(keyed(p._person, 21)::varchar, 8, '0') as person_id, k.renamed_last as last_name, null as ssn,
@@ -225,7 +251,9 @@ def adoption(d: Dirt) -> None:
     con.execute("""update child_welfare.persons p set sealed_ind = true, _sealed_seen = c._seen, last_name = p._first_last_name,
         _renamed_seen = null from copies c where c._person = p._person""")
     con.execute("insert into child_welfare.persons by name select *, null::date as _sealed_seen from copies")
-    con.execute("""insert into truth.dirt select '9', 'new_number', 'child_welfare', 'persons', person_id from copies""")
+    con.execute(
+        """insert into truth.dirt select '9', 'new_number', 'child_welfare', 'persons', person_id from copies"""
+    )
     con.execute("""update child_welfare.relationships r set person_id_2 = c.person_id from copies c, old o
         where o._person = c._person and r.person_id_2 = o.person_id and r.relationship_cd = 'AP'""")
     d.note(9, "surname", "child_welfare", "persons", "_renamed_seen is not null")
@@ -356,7 +384,14 @@ def hearings(d: Dirt) -> None:
     d.spoil(18, "combined", *table, "hearing_type_cd = 'ADJD'", "_kind = 'adjudication' and status_cd = 'HELD'", 0.05)
     d.spoil(18, "continuance_coded_held", *table, "status_cd = 'HELD', held_ts = scheduled_ts",
             "status_cd = 'CONT' and _kind = 'review'", 0.04)  # fmt: skip
-    d.add(18, "twice", *table, "'D' || right(hearing_id, 8) as hearing_id", "status_cd = 'HELD' and _kind = 'review'", 0.01)
+    d.add(
+        18,
+        "twice",
+        *table,
+        "'D' || right(hearing_id, 8) as hearing_id",
+        "status_cd = 'HELD' and _kind = 'review'",
+        0.01,
+    )
 
 
 def case_numbers(d: Dirt) -> None:
@@ -385,17 +420,7 @@ def times(d: Dirt) -> None:
 
 def old_codes(d: Dirt) -> None:
     """21: episodes that ended before the 2020 format are stubs; a plan code of 1993."""
-    flags = [c for c in d.columns("child_welfare", "afcars_removals") if c[:1] == "e" and c[1:3].isdigit()
-             and c not in ("e69_removal_date", "e153_exit_date", "e155_exit_reason")
-             and not c.startswith(("e1_", "e2_", "e4_"))]  # fmt: skip
-    old = "e153_exit_date < date '2022-10-01'"
-    con = d.con
-    for table in ("afcars_living_arrangements", "afcars_permanency_plans", "afcars_reviews_hearings", "afcars_caseworker_visits"):
-        con.execute(f"""delete from child_welfare.{table} t using child_welfare.afcars_removals r where r.{old}
-            and r.e2_report_date = t.e2_report_date and r.e4_child_record_number = t.e4_child_record_number
-            and r.e69_removal_date = t.e69_removal_date""")
-    d.spoil(21, "removal_1993", "child_welfare", "afcars_removals", "removal_format = 'removal_1993', e3_local_agency = null, "
-            + ", ".join(f"{f} = null" for f in flags), old, 1.0)  # fmt: skip
+    d.note(21, "removal_1993", "child_welfare", "afcars_removals", "removal_format = 'removal_1993'")
     d.spoil(21, "plan_1993", "child_welfare", "permanency_plans", "plan_cd = 'LTFC', concurrent_plan_cd = null",
             "plan_date < date '2022-10-01' and plan_cd <> 'REUN'", 0.02)  # fmt: skip
 
@@ -429,7 +454,9 @@ def transactions(d: Dirt) -> None:
 
 def sexes(d: Dirt) -> None:
     """24: the wrong sex, or none yet for a newborn."""
-    d.spoil(24, "discordant", "child_welfare", "persons", "sex = case sex when 'F' then 'M' else 'F' end", "true", 0.006)
+    d.spoil(
+        24, "discordant", "child_welfare", "persons", "sex = case sex when 'F' then 'M' else 'F' end", "true", 0.006
+    )
     d.spoil(24, "unknown", "child_welfare", "persons", "sex = 'U'", "_role = 'child' and _seen - _birth < 30", 0.02)
     d.spoil(24, "medicaid", "medicaid", "claim_headers", "claim_sex = 'U'", "_kind = 'birth'", 0.05)
 
@@ -475,15 +502,14 @@ STEPS: tuple[Callable[[Dirt], None], ...] = (
     quarantined,
 )  # fmt: skip
 
-#: Columns of spoilt tables that are filled in later than the row, as ``LATE`` of the views.
+#: Columns of spoilt tables that are filled in later than the row; they come before ``LATE`` of the views.
 LATE: dict[str, dict[str, dict[str, tuple[str, str]]]] = {
     "child_welfare": {
-        "persons": {"sealed_ind": ("_sealed_seen", "false")},
-        "placements": {
-            "record_status": ("_void_seen", "'A'"),
-            "voided_ind": ("_void_seen", "false"),
-            "end_reason_cd": ("_void_seen", "'MOVE'"),
+        "persons": {
+            "sealed_ind": ("_sealed_seen", "false"),
+            "dob": ("_born_seen", "strftime(_due, '%Y-%m-%d')"),
         },
+        "placements": {"record_status": ("_void_seen", "'A'"), "voided_ind": ("_void_seen", "false")},
     }
 }
 

@@ -56,76 +56,210 @@ class Lives:
 
     def __post_init__(self) -> None:
         self.reports = Sheet(
-            "report_id", "family_id", "county", "received_at", "incident_on", "screened_in", "response", "reporter",
-            "case_id", "entered_on", "expunged_on",
+            "report_id",
+            "family_id",
+            "county",
+            "received_at",
+            "incident_on",
+            "screened_in",
+            "response",
+            "reporter",
+            "case_id",
+            "entered_on",
+            "expunged_on",
         )
         self.allegations = Sheet(
-            "allegation_id", "report_id", "person_id", "perpetrator_id", "perpetrator_role", "maltreatment",
-            "disposition", "disposition_on", "is_unborn", "entered_on", "disposition_entered_on",
+            "allegation_id",
+            "report_id",
+            "person_id",
+            "perpetrator_id",
+            "perpetrator_role",
+            "maltreatment",
+            "disposition",
+            "disposition_on",
+            "is_unborn",
+            "entered_on",
+            "disposition_entered_on",
         )
         self.cw_cases = Sheet("case_id", "family_id", "county", "kind", "opened_on", "closed_on", "worker")
         self.case_members = Sheet("case_id", "person_id", "role", "since_on", "until_on")
         self.removals = Sheet(
-            "removal_id", "person_id", "family_id", "case_id", "county", "removed_at", "removal_on", "exit_on",
-            "exit_reason", "manner", "environment", "reasons", "mother_id", "father_id", "entered_on",
+            "removal_id",
+            "person_id",
+            "family_id",
+            "case_id",
+            "county",
+            "removed_at",
+            "removal_on",
+            "exit_on",
+            "exit_reason",
+            "manner",
+            "environment",
+            "reasons",
+            "mother_id",
+            "father_id",
+            "entered_on",
             "exit_entered_on",
         )
         self.placements = Sheet(
-            "placement_id", "removal_id", "person_id", "seq", "start_on", "end_on", "setting", "provider_id",
-            "is_kin", "licensed", "pre_adoptive", "entered_on", "end_entered_on",
+            "placement_id",
+            "removal_id",
+            "person_id",
+            "seq",
+            "start_on",
+            "end_on",
+            "setting",
+            "provider_id",
+            "is_kin",
+            "licensed",
+            "pre_adoptive",
+            "entered_on",
+            "end_entered_on",
         )
         self.legal = Sheet(
             "person_id", "removal_id", "status", "effective_on", "end_on", "entered_on", "end_entered_on"
         )
-        self.plans = Sheet(
-            "plan_id", "person_id", "removal_id", "plan_on", "goal", "concurrent", "entered_on"
-        )
+        self.plans = Sheet("plan_id", "person_id", "removal_id", "plan_on", "goal", "concurrent", "entered_on")
         self.contacts = Sheet("contact_id", "case_id", "contact_at", "kind", "method", "place", "completed",
                               "worker", "entered_on")  # fmt: skip
         self.contact_members = Sheet("contact_id", "person_id", "entered_on")
         self.family_time = Sheet(
-            "visit_id", "person_id", "parent_id", "scheduled_at", "start_at", "end_at", "status", "supervision",
-            "place", "provider_id", "entered_on",
+            "visit_id",
+            "person_id",
+            "parent_id",
+            "scheduled_at",
+            "start_at",
+            "end_at",
+            "status",
+            "supervision",
+            "place",
+            "provider_id",
+            "entered_on",
         )
         self.services = Sheet(
-            "service_id", "person_id", "service", "referral_on", "start_on", "end_on", "provider", "status",
+            "service_id",
+            "person_id",
+            "service",
+            "referral_on",
+            "start_on",
+            "end_on",
+            "provider",
+            "status",
             "entered_on",
         )
         self.court_cases = Sheet(
-            "case_id", "family_id", "county", "kind", "filed_on", "closed_on", "closure", "judge", "related_id",
-            "cw_case_id", "entered_on", "closed_entered_on",
+            "case_id",
+            "family_id",
+            "county",
+            "kind",
+            "filed_on",
+            "closed_on",
+            "closure",
+            "judge",
+            "related_id",
+            "cw_case_id",
+            "entered_on",
+            "closed_entered_on",
         )
         self.parties = Sheet("party_id", "case_id", "person_id", "role", "since_on", "until_on", "entered_on")
         self.attorneys = Sheet("case_id", "party_id", "attorney", "role", "appointed_on", "withdrawn_on", "entered_on")
         self.petitions = Sheet(
-            "petition_id", "case_id", "party_id", "person_id", "parent_id", "parent_party_id", "kind", "filed_on",
-            "allegations", "disposition", "disposition_on", "entered_on", "disposition_entered_on",
+            "petition_id",
+            "case_id",
+            "party_id",
+            "person_id",
+            "parent_id",
+            "parent_party_id",
+            "kind",
+            "filed_on",
+            "allegations",
+            "disposition",
+            "disposition_on",
+            "entered_on",
+            "disposition_entered_on",
         )
         self.hearings = Sheet(
-            "hearing_id", "case_id", "kind", "scheduled_at", "held_at", "status", "next_id", "reason", "judge",
-            "modality", "entered_on", "outcome_entered_on",
+            "hearing_id",
+            "case_id",
+            "kind",
+            "scheduled_at",
+            "held_at",
+            "status",
+            "next_id",
+            "reason",
+            "judge",
+            "modality",
+            "entered_on",
+            "outcome_entered_on",
         )
         self.attendance = Sheet("hearing_id", "party_id", "attended", "by", "entered_on")
         self.orders = Sheet(
-            "order_id", "hearing_id", "case_id", "party_id", "person_id", "kind", "finding", "order_on", "signed_on",
-            "goal", "custody", "entered_on",
+            "order_id",
+            "hearing_id",
+            "case_id",
+            "party_id",
+            "person_id",
+            "kind",
+            "finding",
+            "order_on",
+            "signed_on",
+            "goal",
+            "custody",
+            "entered_on",
         )
         self.family_time_orders = Sheet(
-            "order_id", "child_party_id", "parent_party_id", "per_week", "minutes", "supervision", "start_on", "end_on",
+            "order_id",
+            "child_party_id",
+            "parent_party_id",
+            "per_week",
+            "minutes",
+            "supervision",
+            "start_on",
+            "end_on",
             "entered_on",
         )
         self.enrollments = Sheet(
-            "enrollment_id", "person_id", "family_id", "site", "cw_case_id", "referred_on", "enrolled_on", "closed_on",
-            "close_reason", "entered_on", "closed_entered_on",
+            "enrollment_id",
+            "person_id",
+            "family_id",
+            "site",
+            "cw_case_id",
+            "referred_on",
+            "enrolled_on",
+            "closed_on",
+            "close_reason",
+            "entered_on",
+            "closed_entered_on",
         )
         self.meetings = Sheet(
-            "meeting_id", "family_id", "site", "person_id", "cw_case_id", "scheduled_at", "held_at", "status",
-            "facilitator", "minutes", "actions", "entered_on",
+            "meeting_id",
+            "family_id",
+            "site",
+            "person_id",
+            "cw_case_id",
+            "scheduled_at",
+            "held_at",
+            "status",
+            "facilitator",
+            "minutes",
+            "actions",
+            "entered_on",
         )
         self.attendees = Sheet("meeting_id", "person_id", "role", "attended", "entered_on")
         self.needs = Sheet(
-            "need_id", "person_id", "child_id", "domain", "service", "identified_on", "referred_on",
-            "first_service_on", "completed_on", "status", "provider", "entered_on", "service_entered_on",
+            "need_id",
+            "person_id",
+            "child_id",
+            "domain",
+            "service",
+            "identified_on",
+            "referred_on",
+            "first_service_on",
+            "completed_on",
+            "status",
+            "provider",
+            "entered_on",
+            "service_entered_on",
             "completed_entered_on",
         )
         self.screenings = Sheet("screening_id", "person_id", "instrument", "performed_on", "score", "result",
@@ -138,15 +272,39 @@ class Lives:
         self.cycles = Sheet("cycle_id", "site", "change", "start_on", "end_on", "measure", "decision", "spread",
                             "entered_on")  # fmt: skip
         self.treatments = Sheet(
-            "treatment_id", "person_id", "kind", "provider", "contact_on", "admitted_on", "first_service_on",
-            "discharged_on", "last_contact_on", "reason", "level", "substance", "moud", "referral_source",
-            "entered_on", "discharge_entered_on",
+            "treatment_id",
+            "person_id",
+            "kind",
+            "provider",
+            "contact_on",
+            "admitted_on",
+            "first_service_on",
+            "discharged_on",
+            "last_contact_on",
+            "reason",
+            "level",
+            "substance",
+            "moud",
+            "referral_source",
+            "entered_on",
+            "discharge_entered_on",
         )
         self.treatment_visits = Sheet("visit_id", "treatment_id", "person_id", "provider", "at_at", "status", "code",
                                       "entered_on")  # fmt: skip
         self.consents = Sheet(
-            "consent_id", "person_id", "provider", "state", "recipient", "purpose", "scope", "tpo", "signed_on",
-            "expires_on", "revoked_at", "revoked_on", "entered_on",
+            "consent_id",
+            "person_id",
+            "provider",
+            "state",
+            "recipient",
+            "purpose",
+            "scope",
+            "tpo",
+            "signed_on",
+            "expires_on",
+            "revoked_at",
+            "revoked_on",
+            "entered_on",
         )
         self.surnames = Sheet("person_id", "since_on", "last_name", "reason")
         self.adoptions = Sheet("person_id", "adopted_on", "parent_id")
@@ -210,9 +368,7 @@ class Lives:
 
     def _cw_case(self, family: Family, opened: int, closed: int | None, kind: str) -> int:
         case = self._next("cw_case")
-        self.cw_cases.add(
-            (case, family.id, family.county, kind, opened, closed, self._worker(family.county))
-        )
+        self.cw_cases.add((case, family.id, family.county, kind, opened, closed, self._worker(family.county)))
         self.case_members.add((case, family.mother.id, "mother", opened, closed))
         seen: set[int] = set()
         for child in family.children:
@@ -225,8 +381,15 @@ class Lives:
                     self.case_members.add((case, child.father.id, role, since, closed))
         return case
 
-    def _report(self, family: Family, when: int, incident: int | None, substantiated: bool | None, case: int | None,
-                victims: list[Child] | None = None) -> None:
+    def _report(
+        self,
+        family: Family,
+        when: int,
+        incident: int | None,
+        substantiated: bool | None,
+        case: int | None,
+        victims: list[Child] | None = None,
+    ) -> None:
         """One report. ``substantiated`` None lets chance decide."""
         c = self.chance
         screened = substantiated is not None or c.chance(0.6)
@@ -278,8 +441,14 @@ class Lives:
                        (70, 16, 5, 3, 6))  # fmt: skip
         return [first, "physical_abuse"] if first == "neglect" and c.chance(0.12) else [first]
 
-    def _reports(self, family: Family, first: int, removal: int | None, case: int | None = None,
-                 victims: list[Child] | None = None) -> None:
+    def _reports(
+        self,
+        family: Family,
+        first: int,
+        removal: int | None,
+        case: int | None = None,
+        victims: list[Child] | None = None,
+    ) -> None:
         """A family's reports: those before a removal, the one that led to it, and later ones."""
         c = self.chance
         if not family.children:
@@ -459,9 +628,9 @@ class Lives:
             parts.append((at, "hospital", hospital))
             at += c.between(1, 6)
         settings = 1
-        if stay > 20 and c.chance(0.30):
+        if stay > 20 and c.chance(0.42):
             settings += 1
-        if stay > 40 and c.chance(0.09 + 0.00022 * stay):
+        if stay > 40 and c.chance(0.14 + 0.00026 * stay):
             settings += 1 + c.chance(0.3)
         cuts = sorted({at, *(c.between(at + 2, stop - 2) for _ in range(settings - 1) if stop - at > 8)})
         home: Provider | None = None
@@ -525,8 +694,11 @@ class Lives:
         if kind:
             away = since + c.between(10, room - 25)
             back = away + c.between(1, 12)
-            where = self._foster_home(home.county, "hospital") if kind == "hospital" else (
-                self._foster_home(home.county) if kind == "respite" else Provider(0, "", home.county, [], "", ""))
+            where = (
+                self._foster_home(home.county, "hospital")
+                if kind == "hospital"
+                else (self._foster_home(home.county) if kind == "respite" else Provider(0, "", home.county, [], "", ""))
+            )
             parts.append((away, kind, where))
             parts.append((back, setting, home))
 
@@ -639,7 +811,7 @@ class Lives:
         starts = sorted({e.start for e in episodes})
         for start in starts:
             group = [e for e in episodes if e.start == start]
-            for members in ([[e] for e in group] if per_child else [group]):
+            for members in [[e] for e in group] if per_child else [group]:
                 self._docket(family, members, cw_case, enrolled)
 
     def _docket(self, family: Family, members: list[Episode], cw_case: int, enrolled: bool) -> None:
@@ -702,8 +874,16 @@ class Lives:
         self.parties.add((party, case, person.id if person else None, role, since, None, since))
         return party
 
-    def _hearing(self, case: int, kind: str, when: int, judge: str, status: str = "held", reason: str | None = None,
-                 after: int | None = None) -> int:
+    def _hearing(
+        self,
+        case: int,
+        kind: str,
+        when: int,
+        judge: str,
+        status: str = "held",
+        reason: str | None = None,
+        after: int | None = None,
+    ) -> int:
         """A calendar entry; ``after`` is the row of the continued entry it follows, which then points here."""
         c = self.chance
         hearing = self._next("hearing")
@@ -719,8 +899,9 @@ class Lives:
         )  # fmt: skip
         return hearing
 
-    def _held(self, case: int, kind: str, planned: int, stop: int, judge: str, parties: dict[int, int],
-              continued: float) -> tuple[int, int] | None:
+    def _held(
+        self, case: int, kind: str, planned: int, stop: int, judge: str, parties: dict[int, int], continued: float
+    ) -> tuple[int, int] | None:
         """A hearing, after continuances. Returns (id, day held), or None when the case ended or lies ahead."""
         c = self.chance
         when = self._office(planned)
@@ -748,8 +929,17 @@ class Lives:
                                          if attended else None, when + c.between(0, 5)))  # fmt: skip
         return hearing, when
 
-    def _order(self, hearing: tuple[int, int], case: int, party: int, person: int, kind: str, finding: str | None,
-               goal: str | None = None, custody: str | None = None) -> int:
+    def _order(
+        self,
+        hearing: tuple[int, int],
+        case: int,
+        party: int,
+        person: int,
+        kind: str,
+        finding: str | None,
+        goal: str | None = None,
+        custody: str | None = None,
+    ) -> int:
         when = hearing[1]
         order = self._next("order")
         signed = when + self.chance.pick((0, 1, 3, 7, 14), (40, 20, 20, 12, 8))
@@ -757,8 +947,17 @@ class Lives:
                          when + self.chance.between(0, 5)))  # fmt: skip
         return order
 
-    def _hearings(self, family: Family, members: list[Episode], case: int, filed: int, stop: int, judge: str,
-                  parties: dict[int, int], enrolled: bool) -> int | None:
+    def _hearings(
+        self,
+        family: Family,
+        members: list[Episode],
+        case: int,
+        filed: int,
+        stop: int,
+        judge: str,
+        parties: dict[int, int],
+        enrolled: bool,
+    ) -> int | None:
         c = self.chance
         start = members[0].start
         children = [(parties[e.child.person.id], e.child.person.id) for e in members]
@@ -798,7 +997,7 @@ class Lives:
             kind = "court_team_status" if enrolled and c.chance(0.6) else "review"
             self._held(case, kind, when, stop, judge, parties, 0.08)
             when += c.between(25, 34) if enrolled else c.between(90, 185)
-        permanency = start + (c.between(320, 362) if c.chance(0.93 if enrolled else 0.86) else c.between(367, 470))
+        permanency = start + (c.between(320, 362) if c.chance(0.90 if enrolled else 0.78) else c.between(367, 470))
         while permanency < stop and permanency <= END + 60:
             held = self._held(case, "permanency", permanency, stop, judge, parties, 0.06)
             if held:
@@ -1000,7 +1199,11 @@ class Lives:
                 if family.fathers and c.chance(0.4):
                     roles.append("father")
                 if c.chance(0.35):
-                    roles.append(c.pick(("early_intervention", "treatment_provider", "foster_parent", "parent_partner")))
+                    roles.append(
+                        c.pick(("early_intervention", "treatment_provider", "foster_parent", "parent_partner"))
+                    )
+                if when < END - 730:
+                    roles = []  # the coordinator began to keep attendance lists two years ago
                 for role in roles:
                     who = family.mother.id if role == "mother" else family.fathers[-1].id if role == "father" else None
                     self.attendees.add((meeting, who, role, status == "held" and c.chance(0.82), seen))
@@ -1041,8 +1244,8 @@ class Lives:
             self._admission(adult, kind, anchor - c.between(400, 900), provider)
         if c.chance(0.07):
             began = anchor - c.between(2, 30)
-        elif c.chance(0.94 if team else 0.75):
-            began = anchor + int(c.lognormal(5.0 if team else 14.0, 1.0))
+        elif c.chance(0.91 if team else 0.75):
+            began = anchor + int(c.lognormal(6.0 if team else 14.0, 1.0))
         else:
             return None
         began = self._office(began)
@@ -1078,8 +1281,11 @@ class Lives:
         when, turn = began, 0
         while when <= min(last, END) and turn < 24:
             kept = turn == 0 or c.chance(0.8)
-            code = ("H0001" if turn == 0 else c.pick(("H0004", "H0005", "H0015"))) if kind == "sud" else (
-                "90791" if turn == 0 else c.pick(("90834", "90837", "90853")))
+            code = (
+                ("H0001" if turn == 0 else c.pick(("H0004", "H0005", "H0015")))
+                if kind == "sud"
+                else ("90791" if turn == 0 else c.pick(("90834", "90837", "90853")))
+            )
             self.treatment_visits.add(
                 (self._next("treatment_visit"), treatment, adult.id, provider, self._at(when),
                  "kept" if kept else c.pick(("no_show", "cancelled")), code, when + c.between(1, 25))

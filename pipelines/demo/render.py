@@ -88,11 +88,11 @@ def as_text(con: duckdb.DuckDBPyConnection, contract: Contract, table: Table, ro
     return texts.rename_columns([c.raw for c in table.columns])
 
 
-def _text(
-    con: duckdb.DuckDBPyConnection, contract: Contract, table: Table, rows: pa.Table, path: Path
-) -> None:
+def _text(con: duckdb.DuckDBPyConnection, contract: Contract, table: Table, rows: pa.Table, path: Path) -> None:
     if table.delivery.format is FileFormat.FIXED_WIDTH:
-        path.write_text("".join(_fixed(table, as_text(con, contract, table, rows))), encoding=table.delivery.encodings[0])
+        path.write_text(
+            "".join(_fixed(table, as_text(con, contract, table, rows))), encoding=table.delivery.encodings[0]
+        )
         return
     kinds = {field.name: field.type for field in rows.schema}
     parts = [
@@ -240,5 +240,3 @@ def _put(row: etree._Element, raw: str, value: str) -> None:
         found = holder.find(step)
         holder = found if found is not None else etree.SubElement(holder, step)
     etree.SubElement(holder, last).text = value
-
-

@@ -26,7 +26,13 @@ _FLAGS = {
     "e96_inadequate_housing": "inadequate_housing",
     "e105_homelessness": "homelessness",
 }
+#: Episodes that ended before the 2020 format came into use are stubs: three dates and codes, nothing inside.
+_OLD = "coalesce(r.exit_on < date '2022-10-01', false)"
 _OUT = "r.exit_on <= q.last_on and r.exit_entered_on <= q.sent_on"
+
+
+def _flag(column: str, word: str) -> str:
+    return f"case when {_OLD} then null when contains(r.reasons, '{word}') then '1' else '0' end as {column}"
 
 
 def _race(column: str, *races: str) -> str:
@@ -62,13 +68,13 @@ TABLES = {
         join truth.petitions r on r.person_id = s.person_id and r.kind = 'tpr' and r.disposition_on <= q.last_on
         join truth.people p on p.person_id = r.person_id order by q.e2, r.person_id, 4, r.petition_id""",
     "afcars_removals": f"""
-        select {_HEAD}, 'removal_2020' as removal_format, r.removal_on as e69_removal_date,
-            r.entered_on as e70_removal_transaction_date,
-            case r.environment when 'medical' then '6' else '1' end as e71_removal_environment,
-            fips(r.county) as e3_local_agency,
-            {", ".join(f"case when contains(r.reasons, '{word}') then '1' else '0' end as {flag}" for flag, word in _FLAGS.items())},
+        select {_HEAD}, case when {_OLD} then 'removal_1993' else 'removal_2020' end as removal_format,
+            r.removal_on as e69_removal_date, case when not {_OLD} then r.entered_on end as e70_removal_transaction_date,
+            case when {_OLD} then null when r.environment = 'medical' then '6' else '1' end as e71_removal_environment,
+            case when not {_OLD} then fips(r.county) end as e3_local_agency,
+            {", ".join(_flag(name, word) for name, word in _FLAGS.items())},
             case when {_OUT} then r.exit_on end as e153_exit_date,
-            case when {_OUT} then r.exit_entered_on end as e154_exit_transaction_date,
+            case when {_OUT} and not {_OLD} then r.exit_entered_on end as e154_exit_transaction_date,
             case when {_OUT} then case r.exit_reason when 'reunification' then '1' when 'relative' then '2'
                 when 'adoption' then '3' when 'emancipation' then '4' when 'guardianship' then '5' when 'runaway' then '6'
                 when 'death' then '7' when 'transfer' then '8' end else '9' end as e155_exit_reason, {_TAIL}
@@ -87,7 +93,7 @@ TABLES = {
                 as e123_marital_status_of_foster_parents,
             case l.setting when 'kin' then '1' when 'foster' then '2' end as e124_relationship_to_foster_parents,
             case when l.setting in ('foster', 'kin') then year(f.birth_on) end as e125_foster_parent1_birth_year, {_TAIL}
-        from {_EPISODES} join truth.placements l on l.removal_id = r.removal_id and l.start_on <= q.last_on
+        from {_EPISODES} join truth.placements l on l.removal_id = r.removal_id and not {_OLD} and l.start_on <= q.last_on
             and l.entered_on <= q.sent_on and l.setting <> 'respite'
         left join truth.providers v on v.provider_id = l.provider_id left join truth.people f on f.person_id = v.adult1_id
         order by 2, 3, 4, 5, l.seq""",
@@ -95,20 +101,20 @@ TABLES = {
         select distinct {_HEAD}, r.removal_on as e69_removal_date, n.plan_on as e147_permanency_plan_date,
             case n.goal when 'reunification' then '1' when 'relative' then '2' when 'adoption' then '3' else '4' end
                 as e148_permanency_plan_type, {_TAIL}
-        from {_EPISODES} join truth.plans n on n.removal_id = r.removal_id and n.plan_on <= q.last_on
+        from {_EPISODES} join truth.plans n on n.removal_id = r.removal_id and not {_OLD} and n.plan_on <= q.last_on
             and n.entered_on <= q.sent_on order by 2, 3, 4, 5""",
     "afcars_reviews_hearings": f"""
         select distinct {_HEAD}, r.removal_on as e69_removal_date,
             case h.kind when 'permanency' then 'E150_permanency_hearing_date' else 'E149_periodic_review_date' end as event_tag,
             h.held_at::date as event_date, {_TAIL}
         from {_EPISODES} join truth.parties y on y.person_id = r.person_id and y.role = 'child'
-        join truth.hearings h on h.case_id = y.case_id and h.kind in ('permanency', 'review', 'court_team_status')
+        join truth.hearings h on h.case_id = y.case_id and not {_OLD} and h.kind in ('permanency', 'review', 'court_team_status')
             and h.held_at::date between r.removal_on and least(q.last_on, coalesce(r.exit_on, q.last_on))
             and h.outcome_entered_on <= q.sent_on order by 2, 3, 4, 5, 6""",
     "afcars_caseworker_visits": f"""
         select distinct {_HEAD}, r.removal_on as e69_removal_date, c.contact_at::date as e151_case_worker_visit_date,
             case c.place when 'residence' then '1' else '2' end as e152_case_worker_visit_location, {_TAIL}
-        from {_EPISODES} join truth.contact_members m on m.person_id = r.person_id
+        from {_EPISODES} join truth.contact_members m on m.person_id = r.person_id and not {_OLD}
         join truth.contacts c on c.contact_id = m.contact_id and c.completed
             and c.contact_at::date between r.removal_on and least(q.last_on, coalesce(r.exit_on, q.last_on))
             and c.contact_at::date <= q.last_on and m.entered_on <= q.sent_on order by 2, 3, 4, 5""",

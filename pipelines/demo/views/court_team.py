@@ -112,8 +112,7 @@ TABLES = {
                 when 'behavioral_health' then 'SUD treatment' when 'early_intervention' then 'Early childhood'
                 else 'Parent partner' end as sector_cd,
             a.site as site_id, case a.wave when 'base' then 'BASE' else 'FOLLOW' end as wave_cd,
-            ['right_people_1', 'right_people_2', 'benefit_1', 'right_time_1', 'respect_1', 'respect_2', 'awareness_1',
-                'overall_1'][right(a.item, 2)::int] as item_id,
+            a.item as item_id,
             a.value, a.submitted_on as submitted_date, a.entered_on as _seen, null::date as _gone
         from truth.answers a order by a.answer_id""",
     "improvement_cycles": """

@@ -199,13 +199,13 @@ TABLES = {
             1::decimal(18, 4) as units, b.service_on as service_begin, b.service_on as service_end,
             '1' || lpad((b.claim_id % 60)::varchar, 9, '0') as rendering_npi, b.taxonomy,
             v.adjustment_ind as line_adjustment_ind,
-            case when v.denied then '585' when v.adjustment_ind = '1' then '686' else '65' end as line_status,
+            case when v.denied then '585' when v.adjustment_ind = '1' then '686' end as line_status,
             v.adjudicated_on + 4 as _seen, null::date as _gone, b.claim_id as _claim
         from truth.versions v join truth.billed b using (claim_id)
         union all
         select {_KEY}, 2, '90471', null, 1, b.service_on, b.service_on, '1' || lpad((b.claim_id % 60)::varchar, 9, '0'),
             b.taxonomy, v.adjustment_ind,
-            case when v.denied then '585' when v.adjustment_ind = '1' then '686' else '65' end,
+            case when v.denied then '585' when v.adjustment_ind = '1' then '686' end,
             v.adjudicated_on + 4, null, b.claim_id
         from truth.versions v join truth.billed b using (claim_id) where b.kind = 'well' and u(b.claim_id, 'shot') < 0.5
         order by 2, 3 nulls first, 6""",

@@ -1,0 +1,400 @@
+"""Eight measures computed from what truly happened, in plain Python, to compare the warehouse with.
+
+It reads the truth's events and nothing else, and shares no code or SQL with the warehouse. Only events an agency
+had entered by the cut-off count, because no warehouse could know of others. Every rule is the metric's definition;
+where a definition leaves room, the comment says what was read.
+"""
+
+from __future__ import annotations
+
+import calendar
+import datetime as dt
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+PERMANENT = frozenset({"reunification", "relative", "guardianship", "adoption"})
+#: Settings that are no placement: going there or coming back to the same home is no move.
+NOT_COUNTED = frozenset({"hospital", "respite", "runaway", "trial_home_visit"})
+DAYS_IN_MONTH = 30.4375
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One value. ``value`` is a share for proportions, months for PRM-20, a count for PIT-01; None when the
+    denominator is empty, the median is not reached, or the follow-up is not over (``mature`` False)."""
+
+    metric_id: str
+    variant: str
+    period_start: dt.date
+    period_end: dt.date
+    numerator: int
+    denominator: int
+    value: float | None
+    mature: bool = True
+
+
+@dataclass(frozen=True)
+class Stay:
+    """A removal episode as known at the cut-off, ended on the 18th birthday at the latest."""
+
+    id: int
+    person: int
+    birth: dt.date
+    start: dt.date
+    end: dt.date | None
+    reason: str | None
+
+    def open_on(self, day: dt.date) -> bool:
+        """In care on a day; the day of discharge is no day in care."""
+        return self.start <= day and (self.end is None or self.end > day)
+
+
+def add_months(day: dt.date, months: int) -> dt.date:
+    """The same day of the month, ``months`` later; the month's last day when there is none."""
+    at = day.year * 12 + day.month - 1 + months
+    year, month = divmod(at, 12)
+    return dt.date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
+
+
+class Truth:
+    """The true events of one world as they were known at a cut-off."""
+
+    def __init__(self, truth_root: Path, cutoff: dt.date) -> None:
+        self.cutoff = cutoff
+        self._events = truth_root / "events"
+        births = {r["person_id"]: r["birth_on"] for r in self._read("people")}
+        self.stays = sorted(
+            (self._stay(r, births[r["person_id"]]) for r in self._read("removals") if r["entered_on"] <= cutoff),
+            key=lambda s: (s.start, s.id),
+        )
+        self.by_person: dict[int, list[Stay]] = defaultdict(list)
+        for stay in self.stays:
+            self.by_person[stay.person].append(stay)
+
+    def _read(self, name: str) -> list[dict[str, Any]]:
+        return pq.read_table(self._events / f"{name}.parquet").to_pylist()
+
+    def known(self, name: str) -> Iterable[dict[str, Any]]:
+        """Rows of a table entered by the cut-off."""
+        return (r for r in self._read(name) if r["entered_on"] <= self.cutoff)
+
+    def _stay(self, row: dict[str, Any], birth: dt.date) -> Stay:
+        end, reason = row["exit_on"], row["exit_reason"]
+        if end is not None and row["exit_entered_on"] > self.cutoff:
+            end, reason = None, None
+        eighteen = add_months(birth, 18 * 12)
+        if eighteen <= self.cutoff and (end is None or end >= eighteen):
+            end, reason = eighteen, "emancipation"
+        return Stay(row["removal_id"], row["person_id"], birth, row["removal_on"], end, reason)
+
+    def placements(self) -> dict[int, list[dict[str, Any]]]:
+        """Known placements of each episode in order of time."""
+        found: dict[int, list[dict[str, Any]]] = defaultdict(list)
+        for row in self.known("placements"):
+            found[row["removal_id"]].append(row)
+        for rows in found.values():
+            rows.sort(key=lambda r: (r["start_on"], r["seq"]))
+        return found
+
+    def first_stays(self, start: dt.date, end: dt.date) -> list[Stay]:
+        """The entry cohort: each child's first removal in the period, under 18 at entry."""
+        chosen: dict[int, Stay] = {}
+        for stay in self.stays:
+            if start <= stay.start <= end and stay.person not in chosen:
+                chosen[stay.person] = stay
+        return [s for s in chosen.values() if s.start < add_months(s.birth, 18 * 12)]
+
+
+def measure(truth_root: Path, periods: Iterable[tuple[dt.date, dt.date]], cutoff: dt.date) -> list[Measure]:
+    """All eight measures for each period (both days included), for the whole jurisdiction.
+
+    ``truth_root`` is the folder :func:`pipelines.demo.write_deliveries` wrote. Definitions: PRM-01, PRM-20, STB-02,
+    SAF-02, PIT-01, CRT-04, FTM-01, PAR-02 of the metrics catalog.
+    """
+    truth = Truth(truth_root, cutoff)
+    found: list[Measure] = []
+    for start, end in periods:
+        found += permanency_in_12_months(truth, start, end)
+        found += median_time_to_reunification(truth, start, end)
+        found += two_placements_or_fewer(truth, start, end)
+        found.append(recurrence(truth, start, end))
+        found += point_in_time(truth, start, end)
+        found.append(permanency_hearing(truth, start, end))
+        found.append(monthly_meetings(truth, start, end))
+        found.append(sud_appointment(truth, start, end))
+    return found
+
+
+def _share(
+    metric: str, variant: str, start: dt.date, end: dt.date, numerator: int, denominator: int, mature: bool = True
+) -> Measure:
+    value = numerator / denominator if denominator and mature else None
+    return Measure(metric, variant, start, end, numerator, denominator, value, mature)
+
+
+def permanency_in_12_months(truth: Truth, start: dt.date, end: dt.date) -> list[Measure]:
+    """PRM-01, as the warehouse sees it and as the federal six-month files would."""
+    placements = truth.placements()
+    cohort = []
+    for stay in truth.first_stays(start, end):
+        if stay.end is not None and ((stay.end - stay.start).days < 8 or stay.reason is None):
+            continue
+        cohort.append(stay)
+    mature = truth.cutoff >= add_months(end, 12)
+
+    def permanent(stay: Stay) -> bool:
+        if stay.end is None or stay.reason not in PERMANENT:
+            return False
+        left = stay.end
+        rows = placements.get(stay.id, [])
+        # Only a return straight from the trial home visit counts; what it lasts beyond 30 days is taken off the stay.
+        if stay.reason == "reunification" and rows and rows[-1]["setting"] == "trial_home_visit":
+            left -= dt.timedelta(days=max(0, (stay.end - rows[-1]["start_on"]).days - 30))
+        return left <= add_months(stay.start, 12) and left < add_months(stay.birth, 18 * 12)
+
+    def invisible(stay: Stay) -> bool:
+        """Left and came back inside one six-month file."""
+        return stay.end is not None and any(
+            other.start >= stay.end and other.id != stay.id and _half_year(other.start) == _half_year(stay.end)
+            for other in truth.by_person[stay.person]
+        )
+
+    federal = [s for s in cohort if not invisible(s)]
+    return [
+        _share("PRM-01", "warehouse", start, end, sum(map(permanent, cohort)), len(cohort), mature),
+        _share("PRM-01", "federal_comparable", start, end, sum(map(permanent, federal)), len(federal), mature),
+    ]
+
+
+def _half_year(day: dt.date) -> tuple[int, bool]:
+    """The AFCARS file a day falls in: October to March, or April to September."""
+    autumn = day.month >= 10
+    return (day.year + autumn, 4 <= day.month <= 9)
+
+
+def median_time_to_reunification(truth: Truth, start: dt.date, end: dt.date) -> list[Measure]:
+    """PRM-20: (a) among those reunified, (b) when half of the cohort has been reunified."""
+    cohort = [s for s in truth.first_stays(start, end) if s.end is None or s.reason is not None]
+    stays = [((s.end or truth.cutoff) - s.start).days for s in cohort]
+    reunified = [t for s, t in zip(cohort, stays, strict=True) if s.reason == "reunification"]
+    mature = truth.cutoff >= add_months(end, 36)
+    middle = statistics.median(reunified) / DAYS_IN_MONTH if reunified and mature else None
+    half = _half_reunified([(t, s.reason) for s, t in zip(cohort, stays, strict=True)])
+    return [
+        Measure("PRM-20", "conditional", start, end, len(reunified), len(cohort), middle, mature),
+        Measure("PRM-20", "cohort", start, end, len(reunified), len(cohort),
+                half / DAYS_IN_MONTH if half is not None and mature else None, mature),
+    ]  # fmt: skip
+
+
+def _half_reunified(times: list[tuple[int, str | None]]) -> int | None:
+    """Aalen-Johansen cumulative incidence of reunification: the first day it reaches one half."""
+    at_risk = len(times)
+    surviving, incidence = 1.0, 0.0
+    by_day: dict[int, list[str | None]] = defaultdict(list)
+    for t, reason in times:
+        by_day[t].append(reason)
+    for t in sorted(by_day):
+        reasons = by_day[t]
+        left = sum(r is not None for r in reasons)
+        incidence += surviving * sum(r == "reunification" for r in reasons) / at_risk
+        if incidence >= 0.5 - 1e-12:
+            return t
+        surviving *= 1 - left / at_risk
+        at_risk -= len(reasons)
+    return None
+
+
+def two_placements_or_fewer(truth: Truth, start: dt.date, end: dt.date) -> list[Measure]:
+    """STB-02a, b, c by time in care: under 12 months, 12 to under 24, 24 and more."""
+    placements = truth.placements()
+    counts = {"a": [0, 0], "b": [0, 0], "c": [0, 0]}
+    for stays in truth.by_person.values():
+        served = [s for s in stays if s.start <= end and (s.end is None or s.end > max(start, s.start))]
+        if not served:
+            continue
+        stay = served[-1]
+        until = min(stay.end, end) if stay.end is not None else end
+        settings = _settings(
+            r for r in placements.get(stay.id, []) if r["start_on"] <= until and r["start_on"] != stay.end
+        )
+        if not settings:
+            continue
+        band = "a" if until < add_months(stay.start, 12) else "b" if until < add_months(stay.start, 24) else "c"
+        counts[band][0] += settings <= 2
+        counts[band][1] += 1
+    return [_share("STB-02", f"STB-02{band}", start, end, n, d) for band, (n, d) in counts.items()]
+
+
+def _settings(rows: Iterable[dict[str, Any]]) -> int:
+    count, last = 0, None
+    for row in rows:
+        if row["setting"] in NOT_COUNTED:
+            continue
+        if count == 0 or row["provider_id"] != last:
+            count += 1
+        last = row["provider_id"]
+    return count
+
+
+def recurrence(truth: Truth, start: dt.date, end: dt.date) -> Measure:
+    """SAF-02: another substantiated or indicated report 15 days to 12 months after the first in the period."""
+    reports = {
+        r["report_id"]: (r["received_at"].date(), r["incident_on"])
+        for r in truth.known("reports")
+        if r["expunged_on"] is None or r["expunged_on"] > truth.cutoff
+    }
+    seen: dict[int, set[tuple[dt.date, dt.date | None, int]]] = defaultdict(set)
+    for row in truth.known("allegations"):
+        decided = row["disposition_entered_on"] is not None and row["disposition_entered_on"] <= truth.cutoff
+        if row["report_id"] in reports and decided and not row["is_unborn"]:
+            if row["disposition"] in ("substantiated", "indicated"):
+                seen[row["person_id"]].add((*reports[row["report_id"]], row["report_id"]))
+    numerator = denominator = 0
+    for victimised in seen.values():
+        ordered = sorted(victimised, key=lambda v: (v[0], v[2]))
+        initial = next((v for v in ordered if start <= v[0] <= end), None)
+        if initial is None:
+            continue
+        denominator += 1
+        numerator += any(
+            initial[0] + dt.timedelta(days=14) < later[0] <= add_months(initial[0], 12)
+            and (later[1] is None or initial[1] is None or later[1] != initial[1])
+            for later in ordered
+        )
+    return _share("SAF-02", "", start, end, numerator, denominator, truth.cutoff >= add_months(end, 12))
+
+
+def point_in_time(truth: Truth, start: dt.date, end: dt.date) -> list[Measure]:
+    """PIT-01: children in care on each first of January, April, July and October; a one-day period is that day."""
+    if start == end:
+        days = [start]
+    else:
+        firsts = [dt.date(y, m, 1) for y in range(start.year, end.year + 1) for m in (1, 4, 7, 10)]
+        days = [d for d in firsts if start <= d <= end]
+    found = []
+    for day in days:
+        count = len({s.person for s in truth.stays if s.open_on(day)})
+        found.append(Measure("PIT-01", "", day, day, count, count, float(count)))
+    return found
+
+
+def permanency_hearing(truth: Truth, start: dt.date, end: dt.date) -> Measure:
+    """CRT-04: a permanency hearing held within 12 months of entering care in the law's sense."""
+    cases: dict[int, set[int]] = defaultdict(set)
+    for party in truth.known("parties"):
+        if party["role"] == "child":
+            cases[party["person_id"]].add(party["case_id"])
+    held: dict[int, list[dt.date]] = defaultdict(list)
+    for hearing in truth.known("hearings"):
+        told = hearing["outcome_entered_on"] <= truth.cutoff
+        if hearing["kind"] == "permanency" and hearing["status"] == "held" and told:
+            held[hearing["case_id"]].append(hearing["held_at"].date())
+    findings: dict[int, list[tuple[dt.date, str]]] = defaultdict(list)
+    for order in truth.known("orders"):
+        if order["finding"] in ("abuse_neglect", "no_reasonable_efforts"):
+            findings[order["person_id"]].append((order["order_on"], order["finding"]))
+    numerator = denominator = 0
+    for stay in truth.stays:
+        found = [d for d, kind in findings[stay.person] if kind == "abuse_neglect" and d >= stay.start]
+        entered = min([*found, stay.start + dt.timedelta(days=60)])
+        due = add_months(entered, 12)
+        if not (start <= due <= end and due <= truth.cutoff and stay.open_on(due)):
+            continue
+        denominator += 1
+        hearings = [d for case in cases[stay.person] for d in held[case] if d >= stay.start]
+        hopeless = [d for d, kind in findings[stay.person] if kind == "no_reasonable_efforts" and d >= stay.start]
+        soon = any(d <= h <= d + dt.timedelta(days=30) for d in hopeless for h in hearings)
+        numerator += soon or any(h <= due for h in hearings)
+    return _share("CRT-04", "", start, end, numerator, denominator)
+
+
+def monthly_meetings(truth: Truth, start: dt.date, end: dt.date) -> Measure:
+    """FTM-01: months in which a family was enrolled on every day, and in which it met."""
+    spans: dict[int, list[tuple[dt.date, dt.date]]] = defaultdict(list)
+    for row in truth.known("enrollments"):
+        closed = row["closed_on"]
+        if closed is not None and row["closed_entered_on"] > truth.cutoff:
+            closed = None
+        spans[row["family_id"]].append((row["enrolled_on"], closed or truth.cutoff))
+    met = {
+        (row["family_id"], row["held_at"].year, row["held_at"].month)
+        for row in truth.known("meetings")
+        if row["status"] == "held" and row["held_at"] is not None
+    }
+    numerator = denominator = 0
+    for family, open_spans in spans.items():
+        month = start if start.day == 1 else add_months(start.replace(day=1), 1)
+        while True:
+            last = add_months(month, 1) - dt.timedelta(days=1)
+            if last > min(end, truth.cutoff):
+                break
+            if _covers(open_spans, month, last):
+                denominator += 1
+                numerator += (family, month.year, month.month) in met
+            month = add_months(month, 1)
+    return _share("FTM-01", "", start, end, numerator, denominator)
+
+
+def _covers(spans: list[tuple[dt.date, dt.date]], first: dt.date, last: dt.date) -> bool:
+    """Whether spans together hold every day from ``first`` to ``last``, both included."""
+    reached = first
+    for begin, close in sorted(spans):
+        if begin <= reached <= close:
+            reached = close + dt.timedelta(days=1)
+    return reached > last
+
+
+def sud_appointment(truth: Truth, start: dt.date, end: dt.date) -> Measure:
+    """PAR-02: parents whose substance-use need was followed by an appointment kept within 30 days.
+
+    A parent is observable when a consent to the court team is in force at the cut-off, since rows that may not be
+    used then are not in the warehouse. Someone in treatment on the day of the need counts as seen that day.
+    """
+    observable = {
+        row["person_id"]
+        for row in truth.known("consents")
+        if row["recipient"] == "court_team"
+        and not row["tpo"]
+        and row["signed_on"] <= truth.cutoff
+        and (row["expires_on"] is None or row["expires_on"] > truth.cutoff)
+        and (row["revoked_on"] is None or row["revoked_on"] >= truth.cutoff)
+    }
+    seen: dict[int, list[dt.date]] = defaultdict(list)
+    treated: dict[int, list[tuple[dt.date, dt.date | None]]] = defaultdict(list)
+    sud = set()
+    for row in truth.known("treatments"):
+        if row["kind"] == "sud":
+            sud.add(row["treatment_id"])
+            ended = row["discharged_on"]
+            if ended is not None and row["discharge_entered_on"] > truth.cutoff:
+                ended = None
+            treated[row["person_id"]].append((row["admitted_on"], ended))
+            seen[row["person_id"]].append(row["first_service_on"])
+    for row in truth.known("treatment_visits"):
+        if row["treatment_id"] in sud and row["status"] == "kept":
+            seen[row["person_id"]].append(row["at_at"].date())
+    needs: dict[int, dt.date] = {}
+    for row in truth.known("needs"):
+        if row["domain"] != "sud" or row["person_id"] == row["child_id"]:
+            continue
+        if row["first_service_on"] is not None and row["service_entered_on"] <= truth.cutoff:
+            seen[row["person_id"]].append(row["first_service_on"])
+        if start <= row["identified_on"] <= end:
+            first = needs.get(row["person_id"], row["identified_on"])
+            needs[row["person_id"]] = min(first, row["identified_on"])
+    numerator = denominator = 0
+    for person, need in needs.items():
+        by = need + dt.timedelta(days=30)
+        if person not in observable or by > truth.cutoff:
+            continue
+        denominator += 1
+        already = any(a <= need and (z is None or z >= need) for a, z in treated[person])
+        numerator += already or any(need <= day <= by for day in seen[person])
+    return _share("PAR-02", "", start, end, numerator, denominator)
