@@ -215,7 +215,7 @@ def _hygiene(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     # The day the file speaks of. A mistyped year 2920 must not make everybody old: not the very latest birth date.
     con.execute("""
     create or replace table reference as
-    select coalesce(max(delivered_on), quantile_disc(born, 0.999)) as day
+    select coalesce(max(delivered_on), quantile_disc(born, 0.99)) as day
     from (select delivered_on, try_cast(dob as date) as born from folded)
     """)
     # 1900-01-01 is a placeholder where people of that age are rare; DATES already removed it. Other 1 January dates

@@ -13,10 +13,10 @@ from typing import Any
 import duckdb
 
 #: Pairs a single rule may add, per record; smaller files are allowed the floor.
-PAIRS_PER_RECORD = 8
+PAIRS_PER_RECORD = 2
 PAIRS_FLOOR = 400_000
 #: No block is compared beyond this size, whatever the budget.
-MAX_BLOCK = 400
+MAX_BLOCK = 300
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,6 @@ class Rule:
     reason: str
     key: str
     is_list: bool = False
-    max_block: int = MAX_BLOCK
 
 
 _MONTH_DAY = "case when length(dob) = 10 then least(dob[6:7], dob[9:10]) || greatest(dob[6:7], dob[9:10]) end"
@@ -35,7 +34,7 @@ _SKELETON = "left({0}, 1) || regexp_replace(substr({0}, 2), '[AEIOUYHW]', '', 'g
 
 RULES: tuple[Rule, ...] = (
     Rule("ssn", "the same social security number", "ssn"),
-    Rule("medicaid_id", "the same Medicaid number", "medicaid_id", max_block=60),
+    Rule("medicaid_id", "the same Medicaid number", "medicaid_id"),
     Rule(
         "names_birth_year",
         "given name, any surname and birth year agree",
@@ -43,9 +42,10 @@ RULES: tuple[Rule, ...] = (
         True,
     ),
     Rule(
-        "birth_date_given",
-        "birth date and start of the given name agree",
-        "case when length(dob) = 10 then dob || left(first_std, 3) end",
+        "birth_date_name_start",
+        "birth date and the start of a name agree, whichever name it was written as",
+        "case when length(dob) = 10 then [dob || left(first_std, 3), dob || left(last_std, 3)] end",
+        True,
     ),
     Rule(
         "birth_date_given_sound",
@@ -59,11 +59,6 @@ RULES: tuple[Rule, ...] = (
         True,
     ),
     Rule(
-        "birth_date_surname_start",
-        "birth date and start of the surname agree",
-        "case when length(dob) = 10 then dob || left(last_std, 3) end",
-    ),
-    Rule(
         "birth_date_address",
         "birth date and building agree",
         "case when length(dob) = 10 then list_transform(bldg_keys, lambda x: dob || x) end",
@@ -74,45 +69,38 @@ RULES: tuple[Rule, ...] = (
         "birth date, sex and ZIP agree: both names may be wrong",
         "case when length(dob) = 10 then list_transform(zips, lambda x: dob || coalesce(sex, '') || x) end",
         True,
-        40,
     ),
     Rule(
         "address_given",
         "building and start of the given name agree",
         "list_transform(bldg_keys, lambda x: x || '|' || left(first_std, 2))",
         True,
-        60,
     ),
     Rule(
         "street_given_surname",
         "house, street and initials agree: the ZIP may be wrong",
         "list_transform(street_keys, lambda x: x || left(first_std, 1) || left(last_std, 1))",
         True,
-        60,
     ),
     Rule(
         "names_zip",
         "given name, surname and ZIP agree",
         "list_transform(zips, lambda x: first_std || '|' || last_std || x)",
         True,
-        60,
     ),
-    Rule("names_city", "given name, surname and city agree", "first_std || '|' || last_std || '|' || city", False, 40),
+    Rule("names_city", "given name, surname and city agree", "first_std || '|' || last_std || '|' || city"),
     Rule(
         "names_middle",
         "given name, middle initial and surname agree",
         "first_std || '|' || left(middle_std, 1) || '|' || last_std",
-        False,
-        25,
     ),
-    Rule("rare_names", "a full name few people have", "first_std || '|' || last_std", False, 12),
+    Rule("full_name", "a full name few people have", "first_std || '|' || last_std"),
     Rule(
         "sounding_names_zip",
         "consonants of both names and ZIP agree",
         f"list_transform(zips, lambda x: {_SKELETON.format('first_std')} || '|' || {_SKELETON.format('last_std')}"
         " || x)",
         True,
-        40,
     ),
     Rule(
         "swapped_names",
@@ -129,22 +117,32 @@ RULES: tuple[Rule, ...] = (
         "birth_day_names",
         "birth day and month and the starts of both names agree: the year may be wrong",
         "case when length(dob) = 10 then dob[6:10] || left(first_std, 3) || left(last_std, 4) end",
-        False,
-        80,
     ),
     Rule(
         "birth_month_names",
         "birth year and month, given name and start of the surname agree",
         "case when length(dob) = 10 then left(dob, 7) || first_std || left(last_std, 2) end",
-        False,
-        80,
+    ),
+    Rule(
+        "surname_birth_month",
+        "surname, sex, birth year and month agree: given name and day may be wrong",
+        "case when length(dob) = 10 then last_std || left(dob, 7) || coalesce(sex, '') end",
+    ),
+    Rule(
+        "surname_birth_day",
+        "surname, sex, birth month and day agree: given name and year may be wrong",
+        "case when length(dob) = 10 then last_std || dob[6:10] || coalesce(sex, '') end",
+    ),
+    Rule(
+        "surname_middle_birth_year",
+        "surname, sex, middle initial and birth year agree",
+        "last_std || left(middle_std, 1) || birth_year || coalesce(sex, '')",
     ),
     Rule(
         "ssn_last4",
         "last four digits and birth date, or names, agree",
         "list_filter([last4 || dob, last4 || first_std || left(last_std, 2)], lambda x: x is not null)",
         True,
-        60,
     ),
     Rule(
         "ssn_halves",
@@ -152,16 +150,13 @@ RULES: tuple[Rule, ...] = (
         "case when ssn is not null then [left(ssn, 5) || 'f' || left(first_std, 3) || left(last_std, 2), "
         "substr(ssn, 4) || 'b' || left(first_std, 2)] end",
         True,
-        60,
     ),
-    Rule("phone_given", "telephone number and initial agree", "phone || left(first_std, 1)", False, 40),
+    Rule("phone_given", "telephone number and initial agree", "phone || left(first_std, 1)"),
     Rule(
         "mother_birth_date",
         "mother's name and the child's birth date agree: the child may be unnamed",
         "case when is_child and length(dob) = 10 then dob || left(mother_first, 3) || coalesce(left(mother_last, 2), "
         "'') end",
-        False,
-        40,
     ),
     Rule(
         "unnamed_newborn",
@@ -169,21 +164,16 @@ RULES: tuple[Rule, ...] = (
         "case when is_child and length(dob) = 10 then list_transform(last_forms, lambda x: x || dob "
         "|| coalesce(sex, '')) end",
         True,
-        40,
     ),
     Rule(
         "mothers_number",
         "a child under its mother's Medicaid number and birth date",
         "mother_medicaid_id || dob",
-        False,
-        20,
     ),
     Rule(
         "case_given",
         "the same case of the same source and the same initial",
         "source_system || '|' || case_key || '|' || left(first_std, 1)",
-        False,
-        25,
     ),
 )
 
@@ -222,7 +212,7 @@ def block(
         ).fetchall()
         allowed, total = 1, 0
         for size, pairs, _ in spread:
-            if size > rule.max_block or total + pairs > budget:
+            if size > MAX_BLOCK or total + pairs > budget:
                 break
             allowed, total = size, total + pairs
         dropped = sum(blocks for size, _, blocks in spread if size > allowed)

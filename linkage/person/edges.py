@@ -22,7 +22,13 @@ def load_records(con: duckdb.DuckDBPyConnection, path: str) -> None:
 
 
 def score_pairs(
-    con: duckdb.DuckDBPyConnection, scorer: Scorer, mixtures: dict[str, Mixture], pairs: str, out: str, evidence: str
+    con: duckdb.DuckDBPyConnection,
+    scorer: Scorer,
+    mixtures: dict[str, Mixture],
+    pairs: str,
+    out: str,
+    evidence: str,
+    floor: float = FLOOR,
 ) -> None:
     """Table ``out``: ``rid_l, rid_r, weight, model, evidence, g_*`` for the pairs in table ``pairs``."""
     from linkage.person.comparisons import COMPARISONS
@@ -46,7 +52,7 @@ def score_pairs(
         con.execute(
             f"insert into {out} (rid_l, rid_r, weight, model, evidence, {', '.join(names)}) "
             f"select rid_l, rid_r, weight, '{kind}', '{evidence}', {', '.join(names)} "
-            f"from kw_weighed where weight >= {FLOOR}"
+            f"from kw_weighed where weight >= {floor}"
         )
         con.execute("drop table kw_weighed")
         con.execute("drop table kw_compared")

@@ -14,6 +14,7 @@ from linkage.person.comparisons import BY_NAME
 from linkage.person.mixture import Mixture
 from linkage.person.relational import apply_pools
 from linkage.person.scoring import Scorer
+from linkage.store import in_list
 
 TWIN_WEIGHT = -5.0
 
@@ -47,6 +48,35 @@ def separate_twins(con: duckdb.DuckDBPyConnection, edges: str) -> int:
     from kw_twins t where e.rid_l = t.rid_l and e.rid_r = t.rid_r
     """)
     return int(con.execute("select count(*) from kw_twins").fetchall()[0][0])
+
+
+def written_twice(con: duckdb.DuckDBPyConnection, duplicate_free: tuple[str, ...]) -> int:
+    """Records a source without duplicates holds twice after all, word for word; added to ``constraints`` as must.
+
+    A source that vouches for having no duplicates is believed unless it contradicts itself: the same number, birth
+    date and a name, or every name, birth date and sex, with nothing that differs. Returns the number of pairs.
+    """
+    if not duplicate_free:
+        return 0
+    con.execute(f"""
+    create or replace table kw_twice as
+    select distinct a.rid as rid_a, b.rid as rid_b from records a join records b
+      on a.source_system = b.source_system and a.dob = b.dob and a.rid < b.rid
+     and (a.ssn = b.ssn or (a.first_std = b.first_std and a.last_std = b.last_std))
+    where a.source_system in {in_list(duplicate_free)} and length(a.dob) = 10
+      and coalesce(a.sex = b.sex, true) and coalesce(a.ssn = b.ssn, true)
+      and coalesce(a.medicaid_id = b.medicaid_id, true) and coalesce(a.suffix = b.suffix, true)
+      and coalesce(left(a.middle_std, 1) = left(b.middle_std, 1), true)
+      and a.birth_order is not distinct from b.birth_order
+      and ((a.ssn = b.ssn and (a.first_std = b.first_std or a.last_std = b.last_std))
+           or (length(a.first_std) > 1 and length(a.last_std) > 1 and a.sex = b.sex
+               and (list_has_any(a.zips, b.zips) or a.zips is null or b.zips is null or a.middle_std = b.middle_std)))
+    """)
+    con.execute(
+        "insert into constraints select rid_a, rid_b, 'must', 'written_twice' from kw_twice t "
+        "anti join constraints c on c.rid_a = t.rid_a and c.rid_b = t.rid_b"
+    )
+    return int(con.execute("select count(*) from kw_twice").fetchall()[0][0])
 
 
 def form(
@@ -112,7 +142,10 @@ def link(
     bonus: float = 0.0,
 ) -> dict[str, Any]:
     """Form people, look again through their relatives (two rounds), and form them for good."""
-    summary: dict[str, Any] = {"twin_pairs": separate_twins(con, edges)}
+    summary: dict[str, Any] = {
+        "twin_pairs": separate_twins(con, edges),
+        "written_twice": written_twice(con, duplicate_free),
+    }
     summary |= form(con, edges, join, duplicate_free, bonus)
     relational = 0
     if pools:

@@ -51,8 +51,9 @@ def pool_pairs(con: duckdb.DuckDBPyConnection, compared: str, linked: str) -> in
 
 
 def score_pool(con: duckdb.DuckDBPyConnection, scorer: Scorer, mixtures: dict[str, Mixture]) -> None:
-    """Table ``pool_scored``: the pairs of ``pool``, compared."""
-    score_pairs(con, scorer, mixtures, "pool", "pool_scored", "relational")
+    """Table ``pool_scored``: the pairs of ``pool``, compared; all of them, or the pool's model would not see what
+    the others look like."""
+    score_pairs(con, scorer, mixtures, "pool", "pool_scored", "relational", floor=-1e9)
 
 
 def train_pools(con: duckdb.DuckDBPyConnection, scorer: Scorer, mixtures: dict[str, Mixture]) -> dict[str, Pool]:
@@ -104,7 +105,7 @@ def apply_pools(
             con.execute(
                 f"""create or replace table kw_new as
                 select r.* from kw_raised r left join {edges} e on e.rid_l = r.rid_l and e.rid_r = r.rid_r
-                where e.rid_l is null or r.weight > e.weight"""
+                where r.weight > -6 and (e.rid_l is null or r.weight > e.weight)"""
             )
             con.execute(f"delete from {edges} e using kw_new n where e.rid_l = n.rid_l and e.rid_r = n.rid_r")
             con.execute(f"insert into {edges} by name select * from kw_new")
