@@ -66,8 +66,11 @@ with
             = 1
     ),
 
+    -- A row that ends the day it starts, or before, held no day.
     typed as (
-        select *, setting_type not in ('THV', 'RUN', 'HOSP', 'RESP') as is_afcars_placement from delivered
+        select *, setting_type not in ('THV', 'RUN', 'HOSP', 'RESP') as is_afcars_placement
+        from delivered
+        where coalesce(end_date > start_date, true)
     ),
 
     bounded as (
