@@ -118,7 +118,8 @@ def _person_records(con: duckdb.DuckDBPyConnection, contract: Contract, tables: 
                 key = " || '~' || ".join(f"{c}::varchar" for c in persons.record_id)
                 found.append(
                     con.execute(
-                        f"select distinct '{contract.system}' as source_system, {key} as source_record_id, _person as person "
+                        f"select distinct '{contract.system}' as source_system, {key} as source_record_id, _person "
+                        f"as person "
                         f"from sent where ({persons.where or 'true'}) and {key} is not null"
                     ).to_arrow_table()
                 )
@@ -145,7 +146,8 @@ def _write_truth(con: duckdb.DuckDBPyConnection, records: list[pa.Table], root: 
             select source_system, source_record_id, coalesce('P' || lpad(min(person)::varchar, 8, '0'),
                 'X' || source_system || source_record_id) as true_person_id
             from records group by source_system, source_record_id order by 1, 2""",
-        "people": f"select {_TRUE.format('person_id')} as true_person_id, p.* exclude (person_id, mother_id, father_id), "
+        "people": f"select {_TRUE.format('person_id')} as true_person_id, p.* exclude (person_id, mother_id, "
+        f"father_id), "
         f"{_TRUE.format('mother_id')} as true_mother_id, {_TRUE.format('father_id')} as true_father_id "
         "from truth.people p order by p.person_id",
         "parent_child": f"""
@@ -159,7 +161,10 @@ def _write_truth(con: duckdb.DuckDBPyConnection, records: list[pa.Table], root: 
     for name, query in queries.items():
         pq.write_table(con.execute(query).to_arrow_table(), root / f"{name}.parquet")
     if world.dirt:
-        found = 'select * from truth.dirt order by kind::varchar, variant, system, "table", key'
+        found = (
+            'select kind, variant, system, table_name as "table", key from truth.dirt '
+            "order by kind, variant, system, table_name, key"
+        )
         pq.write_table(con.execute(found).to_arrow_table(), root / "dirt.parquet")
     for name, table in world.tables.items():
         pq.write_table(table, root / "events" / f"{name}.parquet")

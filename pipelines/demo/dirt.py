@@ -55,7 +55,8 @@ class Dirt:
 
     def __post_init__(self) -> None:
         self.con.execute(
-            'create or replace table truth.dirt (kind varchar, variant varchar, system varchar, "table" varchar, key varchar)'
+            "create or replace table truth.dirt (kind varchar, variant varchar, system varchar, table_name varchar, "
+            "key varchar)"
         )
 
     def key(self, system: str, table: str) -> str:
@@ -121,7 +122,8 @@ class Dirt:
         for name in columns:
             form = contract.formats(contract.tables[table].by_name[name])[0]
             self.con.execute(
-                f"alter table {system}.{table} alter column {name} set data type varchar using strftime({name}, '{form}')"
+                f"alter table {system}.{table} alter column {name} set data type varchar using strftime({name}, "
+                f"'{form}')"
             )
 
 
@@ -140,7 +142,8 @@ def unborn(d: Dirt) -> None:
     d.add(2, "group_64", "medicaid", "eligibility",
           "'64' as eligibility_group_cd, 'U' || right(msis_id, 10) as msis_id, 'UNBORN' as first_name, "
           "null as middle_initial, null as ssn, case when u(msis_id, 'mdob') < 0.5 then "
-          "(select m.birth_on from truth.people m, truth.people k where k.person_id = _person and m.person_id = k.mother_id)"
+          "(select m.birth_on from truth.people m, truth.people k where k.person_id = _person and m.person_id = "
+              "k.mother_id)"
           " end as dob, eff_date - 200 as eff_date, eff_date as end_date, eff_date - 150 as _seen, null as suffix, "
           "null as medicaid_card_id, null as sex", where, 0.03)  # fmt: skip
 
@@ -181,7 +184,8 @@ def birth_dates(d: Dirt) -> None:
     d.spoil(
         5, "first_of_january", *persons, "dob = left(dob, 4) || '-01-01'", "_role <> 'child' and dob is not null", 0.01
     )
-    d.spoil(5, "swapped", *persons, "dob = strftime(_birth, '%Y-%d-%m')", "day(_birth) <= 12 and day(_birth) <> month(_birth)"
+    d.spoil(5, "swapped", *persons, "dob = strftime(_birth, '%Y-%d-%m')", "day(_birth) <= 12 and day(_birth) <> "
+        "month(_birth)"
             " and dob is not null", 0.015)  # fmt: skip
     d.spoil(5, "off_by_one", *persons, "dob = strftime(_birth - 1, '%Y-%m-%d')", "_role = 'child'", 0.012)
     d.spoil(
@@ -198,18 +202,22 @@ def birth_dates(d: Dirt) -> None:
 def social_security(d: Dirt) -> None:
     """6: placeholders, pseudo numbers, the mother's number on the child."""
     d.spoil(6, "placeholder", "child_welfare", "persons",
-            "ssn = ['000000000', '999999999', '123456789'][1 + (u(person_id, 'which') * 2.99)::int]", "true", 0.012)  # fmt: skip
+            "ssn = ['000000000', '999999999', '123456789'][1 + (u(person_id, 'which') * 2.99)::int]", "true",
+                0.012)  # fmt: skip
     d.spoil(6, "pseudo", "child_welfare", "persons", "ssn = '9' || right(ssn, 8)", "ssn is not null", 0.006)
     d.spoil(6, "mothers", "medicaid", "eligibility",
-            "ssn = (select m.ssn from truth.people k, truth.people m where k.person_id = _person and m.person_id = k.mother_id)",
-            "eligibility_group_cd in ('06', '07') and _person in (select person_id from truth.people where role = 'child')",
+            "ssn = (select m.ssn from truth.people k, truth.people m where k.person_id = _person and m.person_id = "
+                "k.mother_id)",
+            "eligibility_group_cd in ('06', '07') and _person in (select person_id from truth.people where role = "
+                "'child')",
             0.01)  # fmt: skip
 
 
 def compound_surnames(d: Dirt) -> None:
     """7: two surnames in the other order, or cut at fifteen characters."""
     d.spoil(7, "swapped", "child_welfare", "persons",
-            "last_name = split_part(last_name, ' ', 2) || ' ' || split_part(last_name, ' ', 1)", "last_name like '% %'", 0.15)  # fmt: skip
+            "last_name = split_part(last_name, ' ', 2) || ' ' || split_part(last_name, ' ', 1)", "last_name like '% "
+                "%'", 0.15)  # fmt: skip
     d.spoil(
         7, "hyphen", "medicaid", "eligibility", "last_name = replace(last_name, ' ', '-')", "last_name like '% %'", 0.2
     )
@@ -219,7 +227,8 @@ def compound_surnames(d: Dirt) -> None:
 
 def padded(d: Dirt) -> None:
     """8: fixed-width padding, capitals, lost accents, one name string."""
-    d.spoil(8, "padded", "child_welfare", "persons", "first_name = rpad(first_name, 20, ' '), last_name = rpad(last_name, 25, ' ')",
+    d.spoil(8, "padded", "child_welfare", "persons", "first_name = rpad(first_name, 20, ' '), last_name = "
+        "rpad(last_name, 25, ' ')",
             "first_name is not null", 0.03)  # fmt: skip
     d.spoil(8, "capitals", "child_welfare", "persons", "first_name = upper(first_name), last_name = upper(last_name)",
             "first_name is not null", 0.08)  # fmt: skip
@@ -248,7 +257,8 @@ def adoption(d: Dirt) -> None:
         join truth.people k on k.person_id = p._person where p.person_id in (select person_id from old)"""
     )
     con.execute("alter table child_welfare.persons add column _sealed_seen date")
-    con.execute("""update child_welfare.persons p set sealed_ind = true, _sealed_seen = c._seen, last_name = p._first_last_name,
+    con.execute("""update child_welfare.persons p set sealed_ind = true, _sealed_seen = c._seen, last_name =
+        p._first_last_name,
         _renamed_seen = null from copies c where c._person = p._person""")
     con.execute("insert into child_welfare.persons by name select *, null::date as _sealed_seen from copies")
     con.execute(
@@ -264,10 +274,12 @@ def duplicate_people(d: Dirt) -> None:
     twice = "_born_seen is null and merged_into_person_id is null"
     d.add(10, "unmerged", "child_welfare", "persons",
           "'CL' || lpad(keyed(_person, 22)::varchar, 8, '0') as person_id, _seen + 60 as _seen, null as ssn, "
-          "middle_name[1:1] as middle_name, null as afcars_record_number, null as medicaid_id", twice, 0.02)  # fmt: skip
+          "middle_name[1:1] as middle_name, null as afcars_record_number, null as medicaid_id", twice,
+              0.02)  # fmt: skip
     d.add(10, "merged", "child_welfare", "persons",
           "'CL' || lpad(keyed(_person, 23)::varchar, 8, '0') as person_id, person_id as merged_into_person_id, "
-          "_seen + 30 as _seen, null as ssn, null as afcars_record_number, null as medicaid_id", twice, 0.015)  # fmt: skip
+          "_seen + 30 as _seen, null as ssn, null as afcars_record_number, null as medicaid_id", twice,
+              0.015)  # fmt: skip
     d.add(10, "chain", "child_welfare", "persons",
           "'CL' || lpad(keyed(_person, 24)::varchar, 8, '0') as person_id, person_id as merged_into_person_id, "
           "_seen + 20 as _seen", "merged_into_person_id is not null", 0.15)  # fmt: skip
@@ -282,10 +294,12 @@ def copied_values(d: Dirt) -> None:
     d.spoil(11, "fathers_birth_date", "child_welfare", "persons",
             "dob = (select strftime(min(f.birth_on), '%Y-%m-%d') from truth.people k, truth.people f "
             "where k.mother_id = _person and f.person_id = k.father_id)",
-            "_role = 'mother' and _person in (select mother_id from truth.people where father_id is not null)", 0.004)  # fmt: skip
+            "_role = 'mother' and _person in (select mother_id from truth.people where father_id is not null)",
+                0.004)  # fmt: skip
     d.add(11, "second_household", "child_welfare", "person_addresses",
           "'AX' || address_id as address_id, '77 Other Household Rd' as line1, null as end_date, null as _end_seen",
-          "address_type_cd = 'HOME' and _person in (select person_id from truth.people where role = 'child')", 0.01)  # fmt: skip
+          "address_type_cd = 'HOME' and _person in (select person_id from truth.people where role = 'child')",
+              0.01)  # fmt: skip
 
 
 def sentinels(d: Dirt) -> None:
@@ -307,7 +321,8 @@ def sentinels(d: Dirt) -> None:
 def null_tokens(d: Dirt) -> None:
     """13: the many ways of writing nothing."""
     d.spoil(13, "warehouse", "medicaid", "eligibility",
-            "addr_line2 = ['#', '+', '-', '**'][1 + (u(msis_id, 'tok') * 3.99)::int], plan_id = '-1'", "true", 0.1)  # fmt: skip
+            "addr_line2 = ['#', '+', '-', '**'][1 + (u(msis_id, 'tok') * 3.99)::int], plan_id = '-1'", "true",
+                0.1)  # fmt: skip
     d.spoil(13, "court", "court", "parties", "address = 'UNK'", "address is null", 0.2)
     d.spoil(13, "agency", "child_welfare", "persons", "middle_name = 'NULL'", "middle_name is null", 0.2)
     d.spoil(13, "workbook", "court_team", "enrollments", "court_case_no = 'n/a'", "court_case_no is null", 0.4)
@@ -349,16 +364,19 @@ def claims(d: Dirt) -> None:
     d.add(16, "resubmitted", "medicaid", "claim_headers",
           "'X' || right(icn_orig, 10) as icn_orig, adjudication_date + 9 as adjudication_date, _seen + 9 as _seen",
           "adjustment_ind = '0' and _seen < date '2026-08-31'", 0.008)  # fmt: skip
-    con.execute("""insert into medicaid.claim_lines by name select l.* replace ('X' || right(l.icn_orig, 10) as icn_orig,
+    con.execute("""insert into medicaid.claim_lines by name select l.* replace ('X' || right(l.icn_orig, 10) as
+        icn_orig,
         l.adjudication_date + 9 as adjudication_date, l._seen + 9 as _seen) from medicaid.claim_lines l
-        where l.adjustment_ind = '0' and 'X' || right(l.icn_orig, 10) in (select icn_orig from medicaid.claim_headers)""")
+        where l.adjustment_ind = '0' and 'X' || right(l.icn_orig, 10) in (select icn_orig from
+            medicaid.claim_headers)""")
     lost = d.choose("lost_original", "medicaid", "claim_headers", "adjustment_ind = '0' and _claim in "
                     "(select claim_id from truth.versions where version > 0)", 0.03)  # fmt: skip
     con.execute(f"create or replace temp table lost as select _claim from medicaid.claim_headers where {lost}")
     con.execute(f"delete from medicaid.claim_headers where {lost}")
     con.execute("delete from medicaid.claim_lines where adjustment_ind = '0' and _claim in (select _claim from lost)")
     d.note(16, "lost_original", "medicaid", "claim_headers", "_claim in (select _claim from lost)")
-    bare = d.choose("orphan_lines", "medicaid", "claim_headers", "adjustment_ind = '0' and _kind = 'office' and _claim not in "
+    bare = d.choose("orphan_lines", "medicaid", "claim_headers", "adjustment_ind = '0' and _kind = 'office' and "
+        "_claim not in "
                     "(select claim_id from truth.versions where version > 0)", 0.001)  # fmt: skip
     con.execute(f"create or replace temp table bare as select _claim from medicaid.claim_headers where {bare}")
     con.execute(f"delete from medicaid.claim_headers where {bare}")
@@ -397,7 +415,8 @@ def hearings(d: Dirt) -> None:
 def case_numbers(d: Dirt) -> None:
     """19: each county prints dockets its own way, and clerks type the agency's number as they like."""
     d.spoil(19, "lower", "court", "cases", "agency_case_no = lower(agency_case_no)", "agency_case_no is not null", 0.05)
-    d.spoil(19, "dashed", "court", "cases", "agency_case_no = left(agency_case_no, 2) || '-' || substr(agency_case_no, 3)",
+    d.spoil(19, "dashed", "court", "cases", "agency_case_no = left(agency_case_no, 2) || '-' || "
+        "substr(agency_case_no, 3)",
             "agency_case_no like 'CA%' and agency_case_no not like '%-%'", 0.08)  # fmt: skip
     d.spoil(19, "unpadded", "court_team", "enrollments", "ccwis_case_no = 'CA' || ltrim(substr(ccwis_case_no, 3), '0')",
             "ccwis_case_no is not null", 0.1)  # fmt: skip
@@ -439,9 +458,11 @@ def transactions(d: Dirt) -> None:
           "date_trunc('month', _seen + 32)::date as reporting_date, 3 as prior_episodes",
           "transaction_type = 'A' and _seen < date '2026-08-20'", 0.03)  # fmt: skip
     d.add(23, "before_addition", *table, "'C' as transaction_type, greatest(_seen - 45, admission_date + 1) as _seen, "
-          "2 as prior_episodes", "transaction_type = 'A' and _seen > date '2026-08-31' and admission_date < date '2026-08-15'",
+          "2 as prior_episodes", "transaction_type = 'A' and _seen > date '2026-08-31' and admission_date < date "
+              "'2026-08-15'",
           0.3, 2)  # fmt: skip
-    d.add(23, "wrong_admission", *table, "admission_date - 3 as admission_date, first_contact_date - 3 as first_contact_date, "
+    d.add(23, "wrong_admission", *table, "admission_date - 3 as admission_date, first_contact_date - 3 as "
+        "first_contact_date, "
           "first_service_date - 3 as first_service_date",
           "transaction_type = 'A' and _seen < date '2026-07-20'", 0.006, 3)  # fmt: skip
     d.con.execute("""insert into behavioral_health.admissions by name select a.* replace ('D' as transaction_type,
@@ -466,29 +487,35 @@ def fathers(d: Dirt) -> None:
     d.note(25, "unknown", "court", "parties", "party_name_raw = 'UNKNOWN FATHER'")
     d.note(25, "putative", "child_welfare", "relationships", "relationship_cd = 'PF'")
     d.add(25, "two_fathers", "child_welfare", "relationships",
-          "'R2' || substr(relationship_id, 3) as relationship_id, (select min(p.person_id) from child_welfare.persons p "
+          "'R2' || substr(relationship_id, 3) as relationship_id, (select min(p.person_id) from "
+              "child_welfare.persons p "
           "where p._role = 'father' and p.person_id > person_id_1) as person_id_1, 'FA' as relationship_cd, "
           "_seen + 10 as _seen", "relationship_cd = 'FA' and person_id_1 < 'CL9'", 0.01)  # fmt: skip
 
 
 def shared_addresses(d: Dirt) -> None:
     """26: children in care carry the agency's office, or the county's."""
-    d.spoil(26, "agency_office", "child_welfare", "person_addresses", "line1 = '100 Court Plaza', city = 'Alderton', zip = '98701', "
+    d.spoil(26, "agency_office", "child_welfare", "person_addresses", "line1 = '100 Court Plaza', city = 'Alderton', "
+        "zip = '98701', "
             "address_type_cd = 'OFFICE'", "address_type_cd = 'PLCMT'", 0.25)  # fmt: skip
-    d.spoil(26, "county_office", "medicaid", "eligibility", "addr_line1 = '1 COUNTY SERVICES WAY', city = 'Alderton', zip = '98701'",
+    d.spoil(26, "county_office", "medicaid", "eligibility", "addr_line1 = '1 COUNTY SERVICES WAY', city = "
+        "'Alderton', zip = '98701'",
             "eligibility_group_cd = '08'", 0.4)  # fmt: skip
     d.note(26, "foster_home", "child_welfare", "person_addresses", "address_type_cd = 'PLCMT'")
 
 
 def quarantined(d: Dirt) -> None:
     """Rows no load may accept: each breaks one rule of its contract."""
-    d.add("unknown_code", "type", "child_welfare", "placements", "'PQ' || right(placement_id, 8) as placement_id, 'ZZZ' as "
+    d.add("unknown_code", "type", "child_welfare", "placements", "'PQ' || right(placement_id, 8) as placement_id, "
+        "'ZZZ' as "
           "placement_type_cd", "placement_type_cd = 'FFH'", 0.001, 2)  # fmt: skip
-    d.add("unknown_code", "status", "court", "hearings", "'Q' || right(hearing_id, 8) as hearing_id, 'PERHAPS' as status_cd",
+    d.add("unknown_code", "status", "court", "hearings", "'Q' || right(hearing_id, 8) as hearing_id, 'PERHAPS' as "
+        "status_cd",
           "status_cd = 'HELD'", 0.0003, 2)  # fmt: skip
     d.add("impossible_date", "future", "child_welfare", "removals", "'RQ' || right(removal_id, 8) as removal_id, "
           "date '2062-03-01' as removal_date", "exit_date is null", 0.003, 2)  # fmt: skip
-    d.add("impossible_date", "past", "medicaid", "pharmacy", "'W' || right(icn_orig, 10) as icn_orig, date '0202-01-05' as "
+    d.add("impossible_date", "past", "medicaid", "pharmacy", "'W' || right(icn_orig, 10) as icn_orig, date "
+        "'0202-01-05' as "
           "rx_fill_date", "adjustment_ind = '0'", 0.0003, 2)  # fmt: skip
     d.add("duplicate_key", "changed", "child_welfare", "services", "'Other provider' as provider", "true", 0.001, 2)
     d.spoil("missing_required", "case", "child_welfare", "workers", "case_id = null", "true", 0.002)

@@ -1342,7 +1342,8 @@ class Lives:
                     for item in range(1, 9):
                         value = min(5, max(1, c.pick((2, 3, 4, 5), (20, 40, 30, 10)) + drift))
                         self.answers.add((self._next("answer"), respondent, f"ORG{number % 9 + 1}", sector, county.site,
-                                          wave, f"Q{item:02d}", value, submitted, submitted + c.between(0, 5)))  # fmt: skip
+                                          wave, f"Q{item:02d}", value, submitted, submitted + c.between(0,
+                                              5)))  # fmt: skip
                     drift = 1 if c.chance(0.5) else 0
             when = county.launched + 60
             for number in range(1, 13):

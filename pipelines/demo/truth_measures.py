@@ -253,9 +253,9 @@ def recurrence(truth: Truth, start: dt.date, end: dt.date) -> Measure:
     seen: dict[int, set[tuple[dt.date, dt.date | None, int]]] = defaultdict(set)
     for row in truth.known("allegations"):
         decided = row["disposition_entered_on"] is not None and row["disposition_entered_on"] <= truth.cutoff
-        if row["report_id"] in reports and decided and not row["is_unborn"]:
-            if row["disposition"] in ("substantiated", "indicated"):
-                seen[row["person_id"]].add((*reports[row["report_id"]], row["report_id"]))
+        found = row["disposition"] in ("substantiated", "indicated")
+        if row["report_id"] in reports and decided and found and not row["is_unborn"]:
+            seen[row["person_id"]].add((*reports[row["report_id"]], row["report_id"]))
     numerator = denominator = 0
     for victimised in seen.values():
         ordered = sorted(victimised, key=lambda v: (v[0], v[2]))

@@ -16,7 +16,8 @@ TABLES = {
         select person_id, provider, min(seen) as seen, bool_or(has_sud) as has_sud from (
             select person_id, provider, min(entered_on) as seen, bool_or(kind = 'sud') as has_sud from truth.treatments
             group by all
-            union all select person_id, provider, min(entered_on), false from behavioral_health.consent_forms group by all)
+            union all select person_id, provider, min(entered_on), false from behavioral_health.consent_forms group by
+                all)
         group by all""",
     "clients": f"""
         select {_P} as provider_id, {_C} as client_id,
@@ -30,7 +31,8 @@ TABLES = {
             case when u(t.person_id, 'bhssn') < 0.7 then right(p.ssn, 4) end as ssn_last4,
             case when u(t.person_id, 'bhmed') < 0.6 then m.own_id end as medicaid_id,
             h.line as address, h.city, 'ZZ' as state, h.zip, p.phone,
-            case when p.sex = 'F' then u(t.person_id, 'preg') < 0.1 end as pregnant_ind, (u(t.person_id, 'dep') * 4)::int
+            case when p.sex = 'F' then u(t.person_id, 'preg') < 0.1 end as pregnant_ind, (u(t.person_id, 'dep') *
+                4)::int
                 as dependents_ct,
             t.person_id as _person, t.seen as _seen, null::date as _gone
         from behavioral_health.registrations t join truth.people p using (person_id)
@@ -45,7 +47,8 @@ TABLES = {
             t.contact_on as referral_date,
             case when t.referral_source = 'court' then 'Juvenile court' end as referred_by_agency,
             case when t.referral_source = 'court' then n.docket end as court_case_no,
-            case t.kind when 'sud' then 'SUD' else 'MH' end as need_cd, 'ADM' as status_cd, t.admitted_on as status_date,
+            case t.kind when 'sud' then 'SUD' else 'MH' end as need_cd, 'ADM' as status_cd, t.admitted_on as
+                status_date,
             t.kind = 'sud' as part2_ind, t.entered_on as _seen, null::date as _gone
         from truth.treatments t left join (
             select y.person_id, min(y.case_id) as case_id from truth.parties y join truth.court_cases c using (case_id)
@@ -98,8 +101,10 @@ TABLES = {
         order by t.visit_id""",
     "consents": f"""
         select 'CN' || t.consent_id || '-' || t.provider as consent_id, {_P} as provider_id, {_C} as client_id,
-            p.first_name || ' ' || p.last_name as patient_name, 'Program of provider ' || t.provider as disclosing_program,
-            case t.recipient when 'court_team' then 'Infant-toddler court team' when 'employer' then 'Employer named on form'
+            p.first_name || ' ' || p.last_name as patient_name, 'Program of provider ' || t.provider as
+                disclosing_program,
+            case t.recipient when 'court_team' then 'Infant-toddler court team' when 'employer' then
+                'Employer named on form'
                 else 'My treating providers, health plans and payers' end as recipient_name_or_class,
             case t.recipient when 'court_team' then 'CT' when 'employer' then 'OTH' else 'TPP' end as recipient_type,
             'ATT' as information_scope_cd,
@@ -110,7 +115,8 @@ TABLES = {
             'N1' as redisclosure_notice_cd, false as intermediary_ind,
             greatest(t.entered_on, t.signed_on) as _seen, null::date as _gone, t.revoked_on + 1 as _revoked_seen,
             t.state as _state, t.person_id as _patient
-        from behavioral_health.consent_forms t join truth.people p using (person_id) order by t.consent_id, t.provider""",
+        from behavioral_health.consent_forms t join truth.people p using (person_id) order by t.consent_id,
+            t.provider""",
 }
 
 LATE: dict[str, dict[str, tuple[str, str]]] = {

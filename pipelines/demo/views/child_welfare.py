@@ -24,7 +24,8 @@ with family_seen as (
     from truth.providers v cross join unnest([adult1_id, adult2_id]) a(person_id)
     join truth.placements l using (provider_id) group by 1
 ), everyone as (
-    select p.person_id, case when p.role = 'child' then coalesce(u.seen, greatest(f.seen, p.birth_on + 2)) else f.seen end
+    select p.person_id, case when p.role = 'child' then coalesce(u.seen, greatest(f.seen, p.birth_on + 2)) else f.seen
+        end
         as seen, u.seen is not null and u.seen < p.birth_on as was_unborn
     from truth.people p join family_seen f using (family_id) left join unborn u using (person_id)
     where p.role in ('mother', 'father', 'child', 'grandmother', 'aunt')
@@ -36,7 +37,7 @@ select p.*, e.seen, e.was_unborn from everyone e join truth.people p using (pers
 
 TABLES = {
     "known": KNOWN,
-    "persons": f"""
+    "persons": """
         select cw_id(k.person_id) as person_id, k.first_name, nullif(k.middle_name, '') as middle_name,
             coalesce(case when u(k.person_id, 'cwname') < 0.8 then k.renamed_last end, k.last_name) as last_name,
             k.suffix as name_suffix,
@@ -52,7 +53,8 @@ TABLES = {
             case when k.role = 'child' then 'Mercy Hospital' end as birth_facility_name,
             case when k.role = 'child' then 'Alderton' end as birth_city,
             k.race = 'aian' as tribal_membership_ind,
-            case when r.person_id is not null then case when k.race = 'aian' then 'Y' else 'N' end end as icwa_status_cd,
+            case when r.person_id is not null then case when k.race = 'aian' then 'Y' else 'N' end end as
+                icwa_status_cd,
             false as sealed_ind, null::varchar as merged_into_person_id,
             case when r.person_id is not null then 'R' || upper(left(md5(k.person_id::varchar || 'afcars'), 11)) end
                 as afcars_record_number,
@@ -88,7 +90,8 @@ TABLES = {
         where (k.role in ('mother', 'child') or (k.role = 'father' and u(k.person_id, 'lives') < 0.4))
             and coalesce(h.end_on, date '2100-01-01') > greatest(k.birth_on, k.seen - 400)
         union all
-        select 'AP' || v.provider_id || '-' || k.person_id, cw_id(k.person_id), 'HOME', v.line, null, v.city, 'ZZ', v.zip,
+        select 'AP' || v.provider_id || '-' || k.person_id, cw_id(k.person_id), 'HOME', v.line, null, v.city, 'ZZ',
+            v.zip,
             fips(v.county), k.phone, date '2015-01-01', null, k.person_id, k.seen, null, null
         from truth.providers v join child_welfare.known k on k.person_id in (v.adult1_id, v.adult2_id)
         union all
@@ -97,7 +100,8 @@ TABLES = {
         from truth.placements l join truth.providers v using (provider_id) where v.kind in ('foster', 'kin', 'group')
         order by 1""",
     "relationships": """
-        select 'RM' || c.person_id as relationship_id, cw_id(c.mother_id) as person_id_1, cw_id(c.person_id) as person_id_2,
+        select 'RM' || c.person_id as relationship_id, cw_id(c.mother_id) as person_id_1, cw_id(c.person_id) as
+            person_id_2,
             'MO' as relationship_cd, c.birth_on as start_date, null::date as end_date, true as same_household_ind,
             false as absent_parent_ind, true as legal_parent_ind, false as putative_ind,
             case when m.death_on is not null then 'DEC' else 'LOC' end as parent_status_cd,
@@ -167,7 +171,8 @@ TABLES = {
             a.person_id as _victim
         from truth.allegations a join truth.reports r using (report_id) order by a.allegation_id""",
     "removals": f"""
-        select 'RE' || lpad(keyed(r.removal_id, 6)::varchar, 8, '0') as removal_id, cw_id(r.person_id) as child_person_id,
+        select 'RE' || lpad(keyed(r.removal_id, 6)::varchar, 8, '0') as removal_id, cw_id(r.person_id) as
+            child_person_id,
             cw_case_id(r.case_id) as case_id, r.removal_on as removal_date,
             strftime(r.removed_at, '%H:%M') as removal_time, at_noon(r.entered_on) as removal_entered_ts,
             case r.manner when 'court_ordered' then 'CO' else 'VO' end as removal_manner_cd,
@@ -214,10 +219,12 @@ TABLES = {
             l.entered_on as _seen, null::date as _gone, l.end_entered_on as _end_seen
         from truth.legal l join truth.removals r using (removal_id)
         left join (
-            select y.person_id, c.cw_case_id, c.filed_on, docket(keyed(c.case_id, 8), c.county, 'JD', c.filed_on) as docket
+            select y.person_id, c.cw_case_id, c.filed_on, docket(keyed(c.case_id, 8), c.county, 'JD', c.filed_on) as
+                docket
             from truth.court_cases c join truth.parties y using (case_id)
             where c.kind = 'dependency' and y.role = 'child') c
-            on c.person_id = l.person_id and c.cw_case_id = r.case_id and c.filed_on between r.removal_on and r.removal_on + 9
+            on c.person_id = l.person_id and c.cw_case_id = r.case_id and c.filed_on between r.removal_on and
+                r.removal_on + 9
         order by l.removal_id, l.effective_on""",
     "permanency_plans": f"""
         select 'PP' || n.plan_id as permanency_plan_id, cw_id(n.person_id) as child_person_id,
@@ -238,9 +245,11 @@ TABLES = {
             greatest(c.entered_on, t.contact_at::date) as _seen, null::date as _gone
         from truth.contact_members c join truth.contacts t using (contact_id) order by c.contact_id, c.person_id""",
     "family_time": """
-        select 'FT' || v.visit_id as visit_id, cw_id(v.person_id) as child_person_id, cw_id(v.parent_id) as parent_person_id,
+        select 'FT' || v.visit_id as visit_id, cw_id(v.person_id) as child_person_id, cw_id(v.parent_id) as
+            parent_person_id,
             v.scheduled_at as scheduled_ts, v.start_at as start_ts, v.end_at as end_ts,
-            case v.status when 'held' then 'HELD' when 'cancelled_parent' then 'CANP' when 'cancelled_agency' then 'CANA'
+            case v.status when 'held' then 'HELD' when 'cancelled_parent' then 'CANP' when 'cancelled_agency' then
+                'CANA'
                 when 'cancelled_provider' then 'CANV' else 'NOSH' end as status_cd,
             case v.supervision when 'supervised' then 'SUP' else 'UNS' end as supervision_cd,
             case v.place when 'agency_office' then 'OFF' when 'parent_home' then 'HOME' when 'community' then 'COMM'

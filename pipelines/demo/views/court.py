@@ -22,7 +22,8 @@ TABLES = {
             c.kind = 'adoption' as sealed_ind,
             c.entered_on as _seen, null::date as _gone, greatest(c.closed_entered_on, c.closed_on) as _end_seen,
             c.case_id as _case
-        from truth.court_cases c join court.numbers n using (case_id) left join court.numbers r on r.case_id = c.related_id
+        from truth.court_cases c join court.numbers n using (case_id) left join court.numbers r on r.case_id =
+            c.related_id
         order by c.case_id""",
     "parties": f"""
         select n.docket as case_no, party_id(y.party_id) as party_id,
@@ -74,13 +75,15 @@ TABLES = {
             case h.status when 'held' then 'HELD' when 'continued' then 'CONT' when 'vacated' then 'VAC' else 'SCHD' end
                 as status_cd,
             'H' || lpad(h.next_id::varchar, 8, '0') as continued_to_hearing_id,
-            case h.reason when 'party_absent' then 'PAR' when 'counsel_unavailable' then 'ATTY' when 'service' then 'SVC'
+            case h.reason when 'party_absent' then 'PAR' when 'counsel_unavailable' then 'ATTY' when 'service' then
+                'SVC'
                 when 'report_late' then 'AGY' when 'court' then 'CRT' end as continuance_reason_cd,
             h.judge as judge_id,
             case h.modality when 'in_person' then 'INP' when 'video' then 'VID' else 'HYB' end as modality_cd,
             null::timestamp as next_hearing_ts,
             h.entered_on as _seen, null::date as _gone,
-            greatest(h.outcome_entered_on, h.scheduled_at::date) as _held_seen, h.hearing_id as _hearing, h.kind as _kind
+            greatest(h.outcome_entered_on, h.scheduled_at::date) as _held_seen, h.hearing_id as _hearing, h.kind as
+                _kind
         from truth.hearings h join court.numbers n using (case_id) order by h.hearing_id""",
     "hearing_attendance": """
         select 'H' || lpad(a.hearing_id::varchar, 8, '0') as hearing_id, party_id(a.party_id) as party_id,
@@ -89,7 +92,8 @@ TABLES = {
             null::boolean as counsel_present_ind, a.entered_on as _seen, null::date as _gone
         from truth.attendance a order by a.hearing_id, a.party_id""",
     "orders": """
-        select 'O' || lpad(o.order_id::varchar, 8, '0') as order_id, 'H' || lpad(o.hearing_id::varchar, 8, '0') as hearing_id,
+        select 'O' || lpad(o.order_id::varchar, 8, '0') as order_id, 'H' || lpad(o.hearing_id::varchar, 8, '0') as
+            hearing_id,
             n.docket as case_no, party_id(o.party_id) as child_party_id,
             case o.kind when 'finding' then 'F' else 'O' end as order_type_cd,
             case o.finding when 'abuse_neglect' then 'ABN' when 'reasonable_efforts_removal' then 'RER'

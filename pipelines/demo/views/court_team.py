@@ -57,17 +57,20 @@ TABLES = {
                 as sector_cd,
             null::varchar as organization, true as invited_ind, a.attended as attended_ind,
             greatest(a.entered_on, m.scheduled_at::date) as _seen, null::date as _gone
-        from truth.attendees a join truth.meetings m using (meeting_id) left join truth.people p on p.person_id = a.person_id
+        from truth.attendees a join truth.meetings m using (meeting_id) left join truth.people p on p.person_id =
+            a.person_id
         order by a.meeting_id, 2""",
     "needs_referrals": f"""
-        select 'L-' || lpad(x.need_id::varchar, 5, '0') as referral_id, 'N-' || lpad(x.need_id::varchar, 5, '0') as need_id,
+        select 'L-' || lpad(x.need_id::varchar, 5, '0') as referral_id, 'N-' || lpad(x.need_id::varchar, 5, '0') as
+            need_id,
             {_ENROLLMENT.format("e")} as enrollment_id, {_ROLE.format("x")} as person_role_cd, {_WHO.format("x")},
             case when x.person_id <> x.child_id then p.birth_on end as parent_dob,
             case x.domain when 'sud' then 'SUD' when 'mh' then 'Mental health' when 'housing' then 'Housing'
                 when 'parenting' then 'Parenting' when 'domestic_violence' then 'Domestic violence'
                 when 'employment' then 'Employment' when 'early_intervention' then 'Early intervention'
                 when 'child_parent_therapy' then 'Child-parent therapy' else 'Physical health' end as need_domain_cd,
-            case x.domain when 'sud' then 'SUD outpatient' when 'mh' then 'MH therapy' when 'housing' then 'Housing help'
+            case x.domain when 'sud' then 'SUD outpatient' when 'mh' then 'MH therapy' when 'housing' then
+                'Housing help'
                 when 'parenting' then 'Parenting class' when 'domestic_violence' then 'IPV services'
                 when 'employment' then 'Employment help' when 'early_intervention' then 'Part C'
                 when 'child_parent_therapy' then 'CPP' else 'Primary care' end as service_type_cd,
@@ -84,9 +87,11 @@ TABLES = {
             greatest(x.entered_on, x.completed_entered_on) as _end_seen
         from truth.needs x {_JOIN} order by x.need_id""",
     "screenings": f"""
-        select 'S-' || lpad(x.screening_id::varchar, 5, '0') as screening_id, {_ENROLLMENT.format("e")} as enrollment_id,
+        select 'S-' || lpad(x.screening_id::varchar, 5, '0') as screening_id, {_ENROLLMENT.format("e")} as
+            enrollment_id,
             'Child' as person_role_cd, null::varchar as parent_first_name, null::varchar as parent_last_name,
-            case x.instrument when 'ASQ3' then 'ASQ-3' when 'ASQSE2' then 'ASQ:SE-2' else 'M-CHAT-R' end as instrument_cd,
+            case x.instrument when 'ASQ3' then 'ASQ-3' when 'ASQSE2' then 'ASQ:SE-2' else 'M-CHAT-R' end as
+                instrument_cd,
             x.performed_on as performed_date, x.score::decimal(18, 4) as score,
             case x.result when 'refer' then 'Concern' when 'monitor' then 'Monitor' else 'Pass' end as result_cd,
             x.referred as referred_ind, null::bigint as _person, x.entered_on as _seen, null::date as _gone
@@ -94,7 +99,8 @@ TABLES = {
         order by x.screening_id""",
     "ace_scores": f"""
         select 'A-' || lpad(x.ace_id::varchar, 4, '0') as ace_id, {_ENROLLMENT.format("e")} as enrollment_id,
-            {_ROLE.format("x")} as person_role_cd, {_WHO.format("x")}, p.birth_on as parent_dob, 'ACE-10' as instrument_cd,
+            {_ROLE.format("x")} as person_role_cd, {_WHO.format("x")}, p.birth_on as parent_dob, 'ACE-10' as
+                instrument_cd,
             x.score, x.answered as items_answered, x.assessed_on as assessed_date, x.person_id as _person,
             x.entered_on as _seen, null::date as _gone
         from truth.aces x {_JOIN} order by x.ace_id""",
@@ -108,7 +114,8 @@ TABLES = {
         from truth.partners x {_JOIN} order by x.partner_id""",
     "survey_answers": """
         select a.respondent as respondent_id, a.organisation as org_id,
-            case a.sector when 'child_welfare' then 'Child welfare' when 'court' then 'Court' when 'medicaid' then 'Health'
+            case a.sector when 'child_welfare' then 'Child welfare' when 'court' then 'Court' when 'medicaid' then
+                'Health'
                 when 'behavioral_health' then 'SUD treatment' when 'early_intervention' then 'Early childhood'
                 else 'Parent partner' end as sector_cd,
             a.site as site_id, case a.wave when 'base' then 'BASE' else 'FOLLOW' end as wave_cd,

@@ -13,7 +13,8 @@ _MEMBERS = """
 create table truth.members as
 with chosen as (
     select p.*, u(p.person_id, 'covered') < case
-        when p.role = 'child' then case p.kind when 'care' then 0.97 when 'cps' then 0.85 when 'court' then 0.5 else 0.95 end
+        when p.role = 'child' then case p.kind when 'care' then 0.97 when 'cps' then 0.85 when 'court' then 0.5 else
+            0.95 end
         when p.role = 'mother' then 0.88 when p.role = 'father' then 0.35 when p.role = 'adult' then 0.8
         when p.role in ('grandmother', 'aunt') then 0.3 else 0 end as covered
     from truth.people p
@@ -31,7 +32,8 @@ select person_id, family_id, role, sex, birth_on, death_on, mother_id, kind,
     case when role = 'child' then greatest(birth_on, date '2019-01-01')
         else date '2019-01-01' + (u(person_id, 'from') * 1500)::int end as from_on,
     least(coalesce(death_on, date '2026-09-30'), case when u(person_id, 'left') < 0.14
-        then greatest(birth_on + 700, date '2022-01-01') + (u(person_id, 'leftwhen') * 1600)::int else date '2026-09-30' end)
+        then greatest(birth_on + 700, date '2022-01-01') + (u(person_id, 'leftwhen') * 1600)::int else date
+            '2026-09-30' end)
         as to_on
 from shared where covered order by person_id
 """
@@ -52,7 +54,8 @@ with visits as (
             when what < 0.75 then '99213' when what < 0.85 then '99283' else '90460' end as proc_cd,
         case when role <> 'child' then case when what < 0.4 then 'I10' when what < 0.7 then 'M545' else 'Z0000' end
             when what < 0.6 then 'J069' when what < 0.85 then 'H6690' else 'Z23' end as diag,
-        case when role = 'child' and what >= 0.75 and what < 0.85 then '23' else '11' end as pos, '207Q00000X' as taxonomy
+        case when role = 'child' and what >= 0.75 and what < 0.85 then '23' else '11' end as pos, '207Q00000X' as
+            taxonomy
     from visits
     union all
     select m.person_id, m.birth_on + d + (u(m.person_id * 100 + d, 'well') * 20)::int, 'OT', 'well',
@@ -81,12 +84,14 @@ with visits as (
     where t.status = 'kept' and u(t.visit_id, 'billed') < 0.35
 )
 select row_number() over (order by x.person_id, x.service_on, x.kind, x.proc_cd, x.diag) as claim_id, x.*,
-    case when m.shared_until is not null and x.service_on < m.shared_until then m.mothers_id else m.own_id end as msis_id,
+    case when m.shared_until is not null and x.service_on < m.shared_until then m.mothers_id else m.own_id end as
+        msis_id,
     m.birth_on, m.sex
 from everything x join truth.members m using (person_id)
 where x.service_on <= date '2026-09-30' and x.service_on >= date '2020-07-01'
     and (m.death_on is null or x.service_on <= m.death_on)
-    and case when m.shared_until is not null and x.service_on < m.shared_until then m.mothers_id else m.own_id end is not null
+    and case when m.shared_until is not null and x.service_on < m.shared_until then m.mothers_id else m.own_id end is
+        not null
 order by claim_id
 """
 
@@ -124,7 +129,8 @@ _KEY = f"""'99' as submitting_state, {_ICN} as icn_orig,
 TABLES = {
     "eligibility": """
         with spans as (
-            select m.person_id, '05' as grp, b.birth_on - 230 as eff, least(b.birth_on + 60, m.to_on) as stop, m.own_seen as seen
+            select m.person_id, '05' as grp, b.birth_on - 230 as eff, least(b.birth_on + 60, m.to_on) as stop,
+                m.own_seen as seen
             from truth.members m join (select distinct mother_id, birth_on from truth.people where role = 'child') b
                 on b.mother_id = m.person_id
             where b.birth_on between date '2020-01-01' and date '2026-09-30' and b.birth_on - 230 < m.to_on
@@ -136,14 +142,16 @@ TABLES = {
             select m.person_id, '06', m.birth_on, (m.birth_on + interval 1 year)::date - 1, m.own_seen
             from truth.members m where m.role = 'child' and m.birth_on >= date '2019-01-01'
             union all
-            select m.person_id, '07', greatest((m.birth_on + interval 1 year)::date, date '2019-01-01'), m.to_on, m.own_seen
+            select m.person_id, '07', greatest((m.birth_on + interval 1 year)::date, date '2019-01-01'), m.to_on,
+                m.own_seen
             from truth.members m
             where m.role = 'child' and (m.birth_on + interval 1 year)::date < least(m.to_on, date '2026-09-01')
             union all
             select m.person_id, '08', r.removal_on, coalesce(r.exit_on, date '9999-12-31'), r.entered_on + 20
             from truth.members m join truth.removals r using (person_id)
         ), kept as (
-            select distinct on (person_id, grp, eff) * from spans where stop >= eff order by person_id, grp, eff, stop desc)
+            select distinct on (person_id, grp, eff) * from spans where stop >= eff order by person_id, grp, eff, stop
+                desc)
         select '99' as submitting_state, m.own_id as msis_id, 'K' || right(m.own_id, 8) as medicaid_card_id,
             'F' || lpad(keyed(m.family_id, 13)::varchar, 8, '0') as msis_case_num, p.first_name,
             left(p.middle_name, 1) as middle_initial,
@@ -155,13 +163,16 @@ TABLES = {
             case p.race when 'white' then '001' when 'black' then '002' when 'aian' then '003' when 'asian' then '011'
                 when 'nhpi' then '016' when 'hispanic' then '001' else '017' end as race,
             case when p.race = 'hispanic' then '1' when p.race = 'unknown' then '6' else '0' end as ethnicity,
-            h.line as addr_line1, null::varchar as addr_line2, null::varchar as addr_line3, h.city, 'ZZ' as state, h.zip,
+            h.line as addr_line1, null::varchar as addr_line2, null::varchar as addr_line3, h.city, 'ZZ' as state,
+                h.zip,
             h.county_fips, s.grp as eligibility_group_cd, s.eff as eff_date,
-            case when s.grp in ('05', '06') or s.stop < date '2026-09-30' then s.stop else date '9999-12-31' end as end_date,
+            case when s.grp in ('05', '06') or s.stop < date '2026-09-30' then s.stop else date '9999-12-31' end as
+                end_date,
             case when u(m.family_id, 'plan') < 0.5 then 'PLAN01' else 'PLAN02' end as plan_id,
             p.death_on as date_of_death,
             case when p.role = 'child' and u(p.person_id, 'mcmother') < 0.5 then mm.own_id end as mother_msis_id,
-            p.person_id as _person, greatest(m.own_seen, least(s.seen, s.eff + 40), s.eff) as _seen, null::date as _gone,
+            p.person_id as _person, greatest(m.own_seen, least(s.seen, s.eff + 40), s.eff) as _seen, null::date as
+                _gone,
             case when s.grp in ('05', '06') then null else s.stop + 15 end as _end_seen, p.death_on + 20 as _death_seen,
             case when u(p.person_id, 'mcname') < 0.7 then p.renamed_on + 60 end as _renamed_seen,
             p.last_name as _first_last_name, m.shared_until as _shared_until
@@ -173,7 +184,8 @@ TABLES = {
     "member_id_xref": """
         select m.own_id as msis_id, m.mothers_id as identifier_value, '2' as identifier_type_cd, 'UNMERGE' as reason_cd,
             m.shared_until as eff_date, null::date as end_date,
-            m.shared_until + 40 + (u(m.person_id, 'report') * 150)::int as _seen, null::date as _gone, m.person_id as _child
+            m.shared_until + 40 + (u(m.person_id, 'report') * 150)::int as _seen, null::date as _gone, m.person_id as
+                _child
         from truth.members m where m.shared_until is not null and m.own_id is not null
         union all
         select m.own_id, 'K' || right(m.own_id, 8), '1', 'TCAM', m.from_on, null, m.own_seen, null, null
@@ -216,7 +228,8 @@ TABLES = {
             b.service_on as rx_fill_date,
             case when b.kind = 'sud' then '12496120203' when b.birth_on > b.service_on - 6000 then '00093415580'
                 else '00071015523' end as ndc,
-            case v.i when 0 then 10 else -10 end as days_supply, case v.i when 0 then 30 else -30 end::decimal(18, 4) as qty,
+            case v.i when 0 then 10 else -10 end as days_supply, case v.i when 0 then 30 else -30 end::decimal(18, 4)
+                as qty,
             '1' || lpad((b.claim_id % 60)::varchar, 9, '0') as prescriber_npi,
             '2' || lpad((b.claim_id % 20)::varchar, 9, '0') as dispenser_npi, b.service_on + 6 as _seen,
             null::date as _gone
