@@ -142,6 +142,10 @@ def _standard_rows(con: duckdb.DuckDBPyConnection) -> None:
         nullif(array_to_string(last_tokens, ''), '') as last_std,
         list_filter(last_tokens, lambda x: x not in {particles} and length(x) > 1) as last_parts,
         case when len(given_tokens) > 1 then array_to_string(given_tokens, '') end as given_joined,
+        address.house as house,
+        -- In alphabetical order: OAK HILL, MAIN ST and MAIN ST OAK HILL are one address.
+        array_to_string(list_sort(string_split(address.street, ' ')), '') as street,
+        list_filter(string_split(address.street, ' '), lambda x: length(x) > 3) as street_words,
         nullif(replace(kw_name(w_maiden), ' ', ''), '') as maiden_std
     from cleared
     """)
@@ -152,7 +156,7 @@ def _folded(con: duckdb.DuckDBPyConnection) -> None:
     """``folded``: one row per source record; alias and address rows have become arrays on it."""
     chosen = (
         "first_std middle_std last_std suffix dob is_birth_date_estimated death_date sex ssn last4 medicaid_id "
-        "mother_medicaid_id city state zip county phone race_ethnicity merged_into_record_id mother_first "
+        "mother_medicaid_id house street street_words city state zip county phone race_ethnicity merged_into_record_id mother_first "
         "mother_last case_key birth_order"
     ).split()
     order = """order by case row_kind when 'primary' then 0 when 'alias' then 1 else 2 end,
@@ -175,12 +179,12 @@ def _folded(con: duckdb.DuckDBPyConnection) -> None:
         return expression if single[0][0] else f"max({expression})"
 
     place = "coalesce(zip, city)"
-    unit = "address.house is not null or address.street is not null"
-    key = f"""case when {unit} then concat_ws('|', coalesce(address.house, ''), replace(address.street, ' ', ''),
+    unit = "house is not null or street is not null"
+    key = f"""case when {unit} then concat_ws('|', coalesce(house, ''), street,
               coalesce(address.unit, ''), {place}) end"""
-    building = f"""case when {unit} then concat_ws('|', coalesce(address.house, ''), replace(address.street, ' ', ''),
+    building = f"""case when {unit} then concat_ws('|', coalesce(house, ''), street,
                    {place}) end"""
-    street = "case when address.house is not null then address.house || '|' || replace(address.street, ' ', '') end"
+    street = "case when house is not null then house || '|' || street end"
     real = "case when address_role is distinct from 'office' then {0} end"
     con.execute(f"""
     create or replace table folded as
@@ -319,7 +323,7 @@ def _finished(con: duckdb.DuckDBPyConnection) -> None:
         case when len(f.bldg_keys) > 0 then f.bldg_keys end as bldg_keys,
         case when len(f.street_keys) > 0 then f.street_keys end as street_keys,
         case when len(f.zips) > 0 then f.zips end as zips,
-        f.city, f.state, f.zip, f.county, f.has_home, f.has_placement, f.phone, f.race_ethnicity, f.is_sealed,
+        f.house, f.street, f.street_words, f.city, f.state, f.zip, f.county, f.has_home, f.has_placement, f.phone, f.race_ethnicity, f.is_sealed,
         f.merged_into_record_id, f.mother_first, f.mother_last, f.case_key
     from folded f cross join reference r left join nick n on n.name = f.first_std
     order by f.rid

@@ -68,7 +68,7 @@ def choose_threshold(weights: Floats) -> tuple[float, str]:
     """The weight at which expected F1 is highest, from the models' own probabilities.
 
     With calibrated probabilities, linking every pair above ``t`` has expected precision mean(p above t) and expected
-    recall sum(p above t) / sum(p). Bounded to odds between 1:2 and 4:1, where a wrong model can do least harm.
+    recall sum(p above t) / sum(p). Bounded to odds between 1:2 and 2:1, where a wrong model can do least harm.
     """
     if len(weights) == 0:
         return 0.0, "No pairs; the threshold is even odds."
@@ -77,7 +77,9 @@ def choose_threshold(weights: Floats) -> tuple[float, str]:
     gained = np.cumsum(p)
     f1 = 2 * gained / (np.arange(1, len(p) + 1) + p.sum())
     best = int(np.argmax(f1))
-    value = float(np.clip(ordered[best], -1.0, 2.0))
+    # Half way to the next pair: between the two nothing is decided either way.
+    below = ordered[best + 1] if best + 1 < len(ordered) else ordered[best]
+    value = float(np.clip((ordered[best] + below) / 2, -1.0, 1.0))
     return value, (
         f"Highest expected F1 ({f1[best]:.4f}) by the model's own probabilities over {len(p):,} compared pairs; "
         "no truth was used."

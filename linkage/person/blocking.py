@@ -82,6 +82,14 @@ RULES: tuple[Rule, ...] = (
         "list_transform(street_keys, lambda x: x || left(first_std, 1) || left(last_std, 1))",
         True,
     ),
+    Rule("building", "the same building, whatever the names", "bldg_keys", True),
+    Rule(
+        "house_surname",
+        "house number, ZIP and start of the surname agree: the street may be wrong",
+        "house || '|' || zip || left(last_std, 2)",
+    ),
+    Rule("surname_zip", "surname and ZIP agree", "list_transform(zips, lambda x: last_std || x)", True),
+    Rule("given_zip", "given name and ZIP agree", "list_transform(zips, lambda x: first_std || '|' || x)", True),
     Rule(
         "names_zip",
         "given name, surname and ZIP agree",

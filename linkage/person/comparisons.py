@@ -49,7 +49,11 @@ def _close(column: str, similarity: float) -> str:
     )
 
 
-_SWAPPED = "(first_std_l = last_std_r and first_std_r = last_std_l and first_std_l <> last_std_l)"
+_SWAPPED = (
+    "(jaro_winkler_similarity(first_std_l, last_std_r) >= 0.88 "
+    "and jaro_winkler_similarity(last_std_l, first_std_r) >= 0.88 "
+    "and jaro_winkler_similarity(first_std_l, first_std_r) < 0.8)"
+)
 _ANY_SAME = "list_has_any({0}_l, {0}_r)"
 
 FIRST = Comparison(
@@ -188,10 +192,17 @@ ADDRESS = Comparison(
         Level(_ANY_SAME.format("addr_keys"), "address agrees", 0.50),
         Level(_ANY_SAME.format("bldg_keys"), "building agrees", 0.06),
         Level(_ANY_SAME.format("street_keys"), "house and street agree", 0.06),
-        Level(_ANY_SAME.format("zips"), "ZIP agrees", 0.12),
-        Level("city_l = city_r", "city agrees", 0.08),
+        Level(
+            "(house_l = house_r and jaro_winkler_similarity(street_l, street_r) >= 0.85) "
+            "or ((house_l = house_r or list_has_any(zips_l, zips_r)) "
+            "and list_has_any(street_words_l, street_words_r))",
+            "address nearly agrees",
+            0.08,
+        ),
+        Level(_ANY_SAME.format("zips"), "ZIP agrees", 0.10),
+        Level("city_l = city_r or damerau_levenshtein(zip_l, zip_r) <= 1", "city agrees, or nearly the ZIP", 0.06),
     ),
-    Level("ELSE", "lives elsewhere", 0.18),
+    Level("ELSE", "lives elsewhere", 0.14),
 )
 PHONE = Comparison(
     "phone",
