@@ -49,9 +49,9 @@ def text_of(contract: Contract, column: Column) -> str:
     """The cell as trimmed text; NULL where the contract says the text means "no value"."""
     # Fixed-length database columns arrive padded with blanks.
     text = f"trim({identifier(column.name)})"
-    for token in dict.fromkeys(["", *(t.strip() for t in contract.nulls(column))]):
-        text = f"nullif({text}, {literal(token)})"  # twice as fast as one IN list
-    return text
+    # Comparisons one by one are twice as fast as an IN list; nested nullif() would double the statement every time.
+    tokens = dict.fromkeys(["", *(t.strip() for t in contract.nulls(column))])
+    return f"case when {' and '.join(f'{text} <> {literal(t)}' for t in tokens)} then {text} end"
 
 
 def _compact_width(fmt: str) -> int | None:
@@ -107,7 +107,7 @@ def value_of(contract: Contract, column: Column, text: str) -> str:
 
 def typed_select(contract: Contract, table: Table) -> dict[str, str]:
     """Column name -> SQL expression over the received relation, of type ``SQL_TYPES[column.type]``."""
-    return {c.name: value_of(contract, c, text_of(contract, c)) for c in table.columns}
+    return {c.name: value_of(contract, c, f"({text_of(contract, c)})") for c in table.columns}
 
 
 def duckdb_schema(table: Table, provenance: bool = False) -> dict[str, str]:
