@@ -28,6 +28,8 @@ from pipelines.storage import Home, Workspace, atomic_path, connect, quoted, rea
 if TYPE_CHECKING:
     import dagster as dg
 
+    from linkage import ModelCard
+
 JOB = "night"
 RECORDS_JOB = "records"
 
@@ -311,6 +313,31 @@ def run_night(
     if as_of is None:
         _tell_outcome(home, job, outcome)
     return outcome
+
+
+def train_model(
+    home: Home,
+    name: str | None = None,
+    *,
+    received_on: dt.date | None = None,
+    on_step: Callable[[str, str], None] | None = None,
+) -> ModelCard:
+    """Bring the person records up to date and train a linkage model on them. Publishes nothing.
+
+    Raises :class:`NightError` when the records could not be made, :class:`NightBusy` when another run is at work.
+    """
+    import linkage
+
+    outcome = run_night(home, received_on=received_on, job=RECORDS_JOB, on_step=on_step)
+    if not outcome.success:
+        reasons = "; ".join(f"{step}: {reason}" for step, reason in outcome.failures.items())
+        raise NightError(f"the records to train on could not be made ({reasons})")
+    tell = on_step or (lambda step, state: None)
+    with night_lock(home):
+        tell("training", "started")
+        card = linkage.train(home.linkage_dir, home.models_dir, name)
+        tell("training", "done")
+    return card
 
 
 @cache

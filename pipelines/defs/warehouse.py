@@ -44,6 +44,8 @@ _TRANSLATOR = Translator()
 def _run(
     context: dg.AssetExecutionContext, night: Night, command: str, select: list[str], exclude: list[str] | None = None
 ) -> Iterator[Any]:
+    if context.is_subset:
+        select = sorted(key.path[-1] for key in context.selected_asset_keys)
     try:
         outcome = dbt.run(command, night.workspace, night.dbt_vars(), select, exclude)
     except dbt.DbtError as error:

@@ -37,6 +37,8 @@ from pipelines.releases.manifest import (
 from pipelines.storage import Workspace, connect, identifier, quoted, sync_folder, write_json
 
 POINTER = "current.json"
+#: The name dbt knows the database by: a mart that is a view speaks of its tables under it.
+_BUILT = "warehouse"
 _DICTIONARY = "data_dictionary"
 _DICTIONARY_COLUMNS = ("table_name", "column_name", "data_type", "sensitivity", "treatment", "description")
 
@@ -107,12 +109,12 @@ def _build(
     key = hmac.new(secret, b"release record keys", hashlib.sha256).hexdigest()
     tables: list[dict[str, Any]] = []
     with connect(folder / DATABASE, spill=workspace.root / "vault" / "spill") as database:
-        database.execute(f"attach {quoted(workspace.warehouse)} as built (read_only)")
-        plan = gate.plan_release(database, "built", dbt_manifest, contracts)
+        database.execute(f"attach {quoted(workspace.warehouse)} as {_BUILT} (read_only)")
+        plan = gate.plan_release(database, _BUILT, dbt_manifest, contracts)
         (folder / "parquet").mkdir()
         for table in plan.tables:
             name = identifier(table.name)
-            sql = gate.released_sql(table, "built")
+            sql = gate.released_sql(table, _BUILT)
             parameters = {"key": key} if "$key" in sql else {}
             database.execute(f"create table {name} as {sql}", parameters)
         leaks = gate.scan_values(database, plan.tables, contracts, workspace.current_dir)
@@ -127,7 +129,7 @@ def _build(
         ]
         database.execute(f"create table {_DICTIONARY} ({', '.join(c + ' varchar' for c in _DICTIONARY_COLUMNS)})")
         database.executemany(f"insert into {_DICTIONARY} values (?, ?, ?, ?, ?, ?)", rows)
-        database.execute("detach built")
+        database.execute(f"detach {_BUILT}")
         database.execute("checkpoint")
     with (folder / f"{_DICTIONARY}.csv").open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle)
