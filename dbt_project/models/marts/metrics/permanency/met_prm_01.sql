@@ -86,8 +86,7 @@ with
             true as is_observable,
             coalesce(
                 {{ is_permanency("end_reason") }}
-                and {{ within_window("adjusted_exit", "removal_date", 12) }}
-                and (adult_on is null or end_date < adult_on),
+                and {{ within_window("adjusted_exit", "removal_date", 12) }},
                 false
             ) as is_numerator
         from sited

@@ -1,0 +1,91 @@
+"""Which layer may read which, and what every mart must say about itself."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from expectations.vocabulary import Sensitivity
+from tests.warehouse.conftest import Built
+from tests.warehouse.test_build import CATALOGUE
+
+AGENCIES = ("child_welfare", "court", "medicaid", "behavioral_health", "court_team")
+
+
+def models(built: Built, *layer: str) -> dict[str, dict[str, Any]]:
+    """The models below the folders ``layer``, by name."""
+    return {
+        node["name"]: node
+        for node in built.manifest["nodes"].values()
+        if node["resource_type"] == "model" and tuple(node["fqn"][1 : 1 + len(layer)]) == layer
+    }
+
+
+def parents(built: Built, node: dict[str, Any]) -> list[tuple[str, str]]:
+    """(layer, name) of everything a model reads; a source's layer is ``source:<source name>``."""
+    read = []
+    for unique_id in node["depends_on"]["nodes"]:
+        if unique_id.startswith("source."):
+            _, _, source, table = unique_id.split(".")
+            read.append((f"source:{source}", table))
+        else:
+            parent = built.manifest["nodes"][unique_id]
+            read.append((parent["fqn"][1] if parent["resource_type"] == "model" else "seeds", parent["name"]))
+    return read
+
+
+def test_only_staging_reads_what_agencies_deliver(built: Built) -> None:
+    agencies = {f"source:{agency}" for agency in AGENCIES}
+    for layer in ("intermediate", "marts"):
+        for name, node in models(built, layer).items():
+            assert not [read for read in parents(built, node) if read[0] in agencies], name
+
+
+def test_staging_reads_nothing_else(built: Built) -> None:
+    for name, node in models(built, "staging").items():
+        system = f"source:{node['fqn'][2]}"
+        assert {layer for layer, _ in parents(built, node)} <= {system, "staging"}, name
+
+
+def test_intermediate_models_do_not_read_marts(built: Built) -> None:
+    for name, node in models(built, "intermediate").items():
+        assert "marts" not in {layer for layer, _ in parents(built, node)}, name
+
+
+def test_measures_read_only_the_tables_of_the_catalogue(built: Built) -> None:
+    """So that anyone who has these tables, from this warehouse or another, can compute them."""
+    measures = models(built, "marts", "metrics")
+    assert measures
+    for name, node in measures.items():
+        read = {table for _, table in parents(built, node)}
+        assert read <= set(CATALOGUE) | set(measures), name
+
+
+def test_names_say_the_layer(built: Built) -> None:
+    patterns = {
+        "staging": r"stg_[a-z_]+__[a-z_]+",
+        "intermediate": r"int_[a-z_]+__[a-z_]+",
+        "marts": r"(dim|fct|brg|bridge|met|evl|dq|rel|eqt)_[a-z0-9_]+|metric_[a-z_]+|measure_[a-z_]+",
+    }
+    for layer, pattern in patterns.items():
+        for name in models(built, layer):
+            assert re.fullmatch(pattern, name), name
+
+
+def test_marts_promise_their_columns_and_say_grain_key_and_rules(built: Built) -> None:
+    for name, node in models(built, "marts").items():
+        assert node["config"]["contract"]["enforced"], name
+        text = " ".join(node["description"].split())
+        assert "Grain:" in text and "Key:" in text and "Rules:" in text, name
+        for column in node["columns"].values():
+            assert column["meta"].get("sensitivity") in {s.value for s in Sensitivity}, f"{name}.{column['name']}"
+            assert column["description"], f"{name}.{column['name']}"
+
+
+def test_every_mart_checks_its_key(built: Built) -> None:
+    checked = {
+        node["attached_node"].split(".")[-1]
+        for node in built.manifest["nodes"].values()
+        if node["resource_type"] == "test" and (node.get("test_metadata") or {}).get("name") == "key"
+    }
+    assert set(models(built, "marts")) <= checked
