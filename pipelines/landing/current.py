@@ -90,7 +90,8 @@ def _build(
     if rows is None:
         with atomic_path(target) as temporary:
             copied = connection.execute(
-                f"copy ({query}) to {quoted(temporary)} (format parquet, kv_metadata {{inputs: {quoted(fingerprint)}}})"
+                f"copy ({query}) to {quoted(temporary)}"
+                f" (format parquet, compression zstd, kv_metadata {{inputs: {quoted(fingerprint)}}})"
             ).fetchone()
         rows = int(copied[0]) if copied else 0
     last = deliveries[-1] if deliveries else None

@@ -108,7 +108,7 @@ def _count(connection: duckdb.DuckDBPyConnection, query: str) -> int:
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, query: str, target: Path) -> int:
-    return _count(connection, f"copy ({query}) to {quoted(target)} (format parquet)")
+    return _count(connection, f"copy ({query}) to {quoted(target)} (format parquet, compression zstd)")
 
 
 def _note(connection: duckdb.DuckDBPyConnection, rules: list[Rule], source: str) -> None:
@@ -181,7 +181,7 @@ def _write_quarantine(connection: duckdb.DuckDBPyConnection, table: Table, recei
         f" from {received.relation} join (select _line, arg_min(rule, place) as rule, arg_min(field, place) as field,"
         f" string_agg(rule || ' ' || field, '; ' order by place) filter (where place > first) as also from"
         f" (select *, min(place) over (partition by _line) as first from broken where action = 'quarantine')"
-        f" group by _line) using (_line) order by line) to {quoted(target)} (format parquet)"
+        f" group by _line) using (_line) order by line) to {quoted(target)} (format parquet, compression zstd)"
     )
 
 

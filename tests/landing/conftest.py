@@ -141,13 +141,18 @@ DAY = dt.date(2026, 3, 31)
 
 
 @pytest.fixture(scope="session")
-def contracts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Contract]:
+def source_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("sources")
     for system, text in (("toy", TOY), ("neighbour", OTHER)):
         (root / system / "codes").mkdir(parents=True)
         (root / system / "contract.yml").write_text(text)
     (root / "toy" / "codes" / "sex.csv").write_text(SEX)
-    return load_contracts(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def contracts(source_root: Path) -> dict[str, Contract]:
+    return load_contracts(source_root)
 
 
 class Agency:

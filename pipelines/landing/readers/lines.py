@@ -161,7 +161,7 @@ def parse(
     row = connection.execute(
         f"copy (select * from read_csv({quoted(screened.path)}, auto_detect = false, header = false,"
         f" skip = {screened.skipped}, {options}, new_line = '\\n', max_line_size = {2 * MAX_RECORD},"
-        f" columns = {{{types}}})) to {quoted(target)} (format parquet)"
+        f" columns = {{{types}}})) to {quoted(target)} (format parquet, compression zstd)"
     ).fetchone()
     if row is None or row[0] != screened.lines:
         raise RuntimeError(f"the parser found {row and row[0]} rows where the screening saw {screened.lines}")
