@@ -83,7 +83,9 @@ TABLES = {
             case when {_OUT} then case r.exit_reason when 'reunification' then '1' when 'relative' then '2'
                 when 'adoption' then '3' when 'emancipation' then '4' when 'guardianship' then '5' when 'runaway' then
                     '6'
-                when 'death' then '7' when 'transfer' then '8' end else '9' end as e155_exit_reason, {_TAIL}
+                when 'death' then '7' when 'transfer' then '8' end else '9' end as e155_exit_reason,
+            case when {_OUT} and not {_OLD} and r.exit_reason = 'transfer' then '1' end
+                as e156_transfer_to_another_agency, {_TAIL}
         from {_EPISODES} order by q.e2, r.person_id, r.removal_on""",
     "afcars_living_arrangements": f"""
         select distinct on (2, 3, 4, 5) {_HEAD}, r.removal_on as e69_removal_date, l.start_on as
