@@ -58,6 +58,15 @@ def test_of_rows_with_one_key_the_first_stays(case: dict[str, Any]) -> None:
     assert found == case["broken"]
 
 
+def test_a_source_with_many_ways_to_say_nothing() -> None:
+    contract = toy().model_copy(update={"null_tokens": [f"NULL{i}" for i in range(40)]})
+    table = contract.tables["pupils"]
+    with duckdb.connect() as connection:
+        relation = received(connection, table, [{"first_name": "NULL39"}, {"first_name": "NULL40"}])
+        rows = connection.execute(f"select first_name from ({read_sql(contract, table, relation)}) order by _line")
+        assert rows.fetchall() == [(None,), ("NULL40",)]
+
+
 def test_a_deliverys_parquet_has_the_schema_of_its_contract(tmp_path: Path) -> None:
     contract = toy()
     for table in contract.tables.values():
