@@ -44,6 +44,8 @@ _KIN_START: dict[str, dict[str, list[float]]] = {
         "mother": [0.9, 0.04, 0.03, 0.03],
     },
 }
+#: What makes relatives different people is not learned: else the kind would come to mean "one person, badly written".
+_KIN_FIXED = frozenset({"given_name", "birth_date", "ssn", "medicaid_id", "suffix"})
 
 
 @dataclass
@@ -163,9 +165,10 @@ def fit(
             weight = responsibility[2 + position]
             kin_share[kind] = max(float(weight.sum()), 0.01) / total_pairs
             for i, c in enumerate(comparisons):
-                kin_levels[kind][c.name] = _shares(
-                    positions, weight, sizes[i], i, kin_begin[kind][c.name], max(50.0, 0.05 * float(weight.sum()))
-                )
+                if c.name not in _KIN_FIXED:
+                    kin_levels[kind][c.name] = _shares(
+                        positions, weight, sizes[i], i, kin_begin[kind][c.name], max(50.0, 0.05 * float(weight.sum()))
+                    )
         # The random sample holds a few true pairs; without them it shows strangers.
         logs = np.stack(
             [
