@@ -69,7 +69,10 @@ def _tables(
     for table in contract.tables.values():
         if table.name.startswith("afcars") and day not in _AFCARS_ON:
             continue
-        made[table.name] = _slice(con, contract, table, late.get(table.name, {}), day, before)
+        rows = _slice(con, contract, table, late.get(table.name, {}), day, before)
+        # An agency with nothing to report sends no change file; an empty one would be refused.
+        if rows.num_rows or table.delivery.mode is Mode.FULL:
+            made[table.name] = rows
     return made
 
 

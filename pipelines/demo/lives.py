@@ -395,7 +395,7 @@ class Lives:
         screened = substantiated is not None or c.chance(0.6)
         report = self._next("report")
         entered = when + c.between(0, 2)
-        bad = screened and (substantiated if substantiated is not None else c.chance(0.20))
+        bad = screened and (substantiated if substantiated is not None else c.chance(0.25))
         expunged = None
         if screened and not bad and c.chance(0.08):
             expunged = max(when + 365, END - c.between(0, 58)) if c.chance(0.35) else when + 365 + c.between(0, 400)
@@ -470,16 +470,16 @@ class Lives:
             if c.chance(0.02):
                 again = when + c.between(20, 90)
                 self._report(family, again, incident, True, case, victims)
-            later = when + int(c.exponential(1500))
+            later = when + int(c.exponential(1000))
         else:
             incident = first - c.between(0, 5)
             self._report(family, first, incident if c.chance(0.9) else None, None, None)
             if c.chance(0.06):
                 self._report(family, first + c.between(0, 13), incident, None, None)
-            later = first + int(c.exponential(1100))
+            later = first + int(c.exponential(850))
         while later < END - 3:
             self._report(family, later, later - c.between(0, 5) if c.chance(0.9) else None, None, None)
-            later += int(c.exponential(1100)) + 1
+            later += int(c.exponential(850)) + 1
 
     # -- out-of-home care ---------------------------------------------------------------------------------------
 
@@ -777,7 +777,7 @@ class Lives:
                 continue  # siblings removed together share the sessions told for the first of them
             group = [o for o in episodes if o.start == e.start]
             stop = min(e.end or END + 1, e.tpr or END + 1, END + 1)
-            pace = c.pick((4, 7, 10, 14), (20, 45, 20, 15))
+            pace = c.pick((4, 7, 10, 14), (8, 42, 25, 25))
             father = fathers[e.child.person.id] if c.chance(0.35) else None
             when = e.start + c.between(2, 12)
             supervision = "supervised"

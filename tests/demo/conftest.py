@@ -53,7 +53,9 @@ def dirty(tmp_path_factory: pytest.TempPathFactory) -> Delivered:
 
 
 @pytest.fixture(scope="session")
-def sent(dirty: Delivered, contracts: dict[str, Contract]) -> duckdb.DuckDBPyConnection:
+def sent(
+    dirty: Delivered, contracts: dict[str, Contract], tmp_path_factory: pytest.TempPathFactory
+) -> duckdb.DuckDBPyConnection:
     """Every delimited file of the dirty deliveries as text, in a table <system>_<table> with column ``delivery``."""
     con = duckdb.connect()
     for system, contract in contracts.items():
@@ -62,14 +64,15 @@ def sent(dirty: Delivered, contracts: dict[str, Contract]) -> duckdb.DuckDBPyCon
                 continue
             parts = []
             for path in dirty.files(table.file.replace("{date}", "*")):
-                encoding = "utf-8"
                 try:
                     path.read_text(encoding="utf-8")
                 except UnicodeDecodeError:
-                    encoding = "latin-1"
+                    copy = tmp_path_factory.mktemp("utf8") / path.name
+                    copy.write_text(path.read_text(encoding="cp1252"), encoding="utf-8")
+                    path = copy
                 source = con.read_csv(
-                    str(path), all_varchar=True, sep=table.delivery.delimiter, encoding=encoding, strict_mode=False,
-                    ignore_errors=True, header=True,
+                    str(path), all_varchar=True, sep=table.delivery.delimiter, strict_mode=False, ignore_errors=True,
+                    header=True,
                 )  # fmt: skip
                 name = f"part_{len(parts)}"
                 source.create_view(name, replace=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter, defaultdict
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -66,7 +67,7 @@ def test_siblings_are_twins_or_more_than_nine_months_apart(world: World) -> None
     for p in world.tables["people"].to_pylist():
         if p["role"] == "child":
             births[p["mother_id"]].append(p["birth_on"])
-    gaps = [(b - a).days for days in births.values() for a, b in zip(sorted(days), sorted(days)[1:], strict=False)]
+    gaps = [(b - a).days for days in births.values() for a, b in pairwise(sorted(days))]
     assert 0 in gaps
     assert all(gap == 0 or gap > 270 for gap in gaps)
 
@@ -89,7 +90,7 @@ def test_removals_of_a_child_follow_one_another(world: World) -> None:
     assert any(len(e) > 1 for e in episodes.values()), "nobody came back into care"
     for rows in episodes.values():
         rows.sort(key=lambda r: r["removal_on"])
-        for before, after in zip(rows, rows[1:], strict=False):
+        for before, after in pairwise(rows):
             assert before["exit_on"] is not None and before["exit_on"] < after["removal_on"]
 
 
@@ -101,7 +102,7 @@ def test_placements_fill_the_removal_without_gap_or_overlap(world: World) -> Non
     for removal, spans in rows.items():
         assert spans[0]["start_on"] == episodes[removal]["removal_on"]
         assert spans[-1]["end_on"] == episodes[removal]["exit_on"]
-        assert all(a["end_on"] == b["start_on"] for a, b in zip(spans, spans[1:], strict=False))
+        assert all(a["end_on"] == b["start_on"] for a, b in pairwise(spans))
 
 
 def test_nothing_is_entered_before_it_happens(world: World) -> None:

@@ -83,8 +83,10 @@ TABLES = {
             x.provider, x.domain = 'sud' as part2_ind,
             nullif(x.person_id, x.child_id) as _person, x.entered_on as _seen, null::date as _gone,
             greatest(x.entered_on, x.referred_on) as _referred_seen,
-            greatest(x.entered_on, x.service_entered_on) as _start_seen,
-            greatest(x.entered_on, x.completed_entered_on) as _end_seen
+            case when x.first_service_on is not null
+                then greatest(x.entered_on, x.service_entered_on) end as _start_seen,
+            case when x.completed_on is not null
+                then greatest(x.entered_on, x.service_entered_on, x.completed_entered_on) end as _end_seen
         from truth.needs x {_JOIN} order by x.need_id""",
     "screenings": f"""
         select 'S-' || lpad(x.screening_id::varchar, 5, '0') as screening_id, {_ENROLLMENT.format("e")} as
