@@ -204,6 +204,29 @@ def _changed(path: Path, before: os.stat_result) -> bool:
     return (now.st_ino, now.st_size, now.st_mtime_ns) != (before.st_ino, before.st_size, before.st_mtime_ns)
 
 
+#: Faults of the machine. The file is innocent and stays in the inbox for the next run.
+_OUR_FAULT = (
+    OSError,
+    MemoryError,
+    duckdb.IOException,
+    duckdb.OutOfMemoryException,
+    duckdb.FatalException,
+    duckdb.InternalException,
+)
+
+
+@contextmanager
+def _contained() -> Iterator[None]:
+    """A file that breaks the reader in a way nobody thought of is refused like any other, so that it cannot stop the
+    files behind it night after night. The error's text is dropped, because it may quote a row."""
+    try:
+        yield
+    except (Refused, *_OUR_FAULT):
+        raise
+    except Exception as error:
+        raise refuse("cannot_be_read", detail=f"({type(error).__name__})") from error
+
+
 Result = tuple[Sorted | None, Received | None, tuple[Finding, ...]]
 
 
@@ -228,7 +251,8 @@ def judge_file(
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     try:
-        results = read(path, contract, list(tables), work, connection)
+        with _contained():
+            results = read(path, contract, list(tables), work, connection)
     except Refused as refusal:
         findings = tuple(refusal.findings)
         other = owner_of_header(contracts, refusal.header) if refusal.header else None
@@ -246,7 +270,12 @@ def judge_file(
             continue
         folder = work / table.name
         folder.mkdir()
-        rows = sort_rows(connection, contract, table, delivered_on, delivery_id, received, folder)
+        try:
+            with _contained():
+                rows = sort_rows(connection, contract, table, delivered_on, delivery_id, received, folder)
+        except Refused as refusal:
+            yield table, (None, None, tuple(refusal.findings))
+            continue
         limit = table.delivery.max_quarantine_share
         too_many: tuple[Finding, ...] = ()
         if rows.share > limit:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 #: What whoever sends the file can do about it.
@@ -32,6 +32,7 @@ HINTS = {
     "missing_sheet": "The workbook has no sheet of this name. It may have been renamed.",
     "extra_sheet": "This sheet is not in the contract and was not read.",
     "merged_cells": "Cells are merged here, so it is unclear which row the value belongs to. Unmerge them.",
+    "cannot_be_read": "Not every row could be accounted for, so none was loaded. The fault may be ours: tell the data team.",
     "too_many_bad_rows": "More rows are bad than the contract allows in one file, so none was loaded.",
     "required": "Fill in the field; it may not be empty.",
     "type": "Write the value in the type and format the contract states.",
@@ -80,7 +81,6 @@ class Refused(Exception):
 
     findings: list[Finding]
     header: tuple[str, ...] = ()
-    rows: int = field(default=0)
 
     def __str__(self) -> str:
         return "; ".join(sentence(f) for f in self.findings)

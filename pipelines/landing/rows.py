@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,21 +71,24 @@ def sort_rows(
     connection.execute(
         "create or replace temp table broken (_line bigint, place integer, rule varchar, field varchar, action varchar)"
     )
-    if loaded < received.rows or any(r.action == "warn" for r in alone):
-        _note(connection, alone, f"({typed}) where {_any(alone)}")
+    # A clean file is not asked a second time why its rows are bad.
+    asked = alone if loaded < received.rows else [r for r in alone if r.action == "warn"]
+    if asked:
+        _note(connection, asked, f"({typed}) where {_any(asked)}")
     loaded -= _drop_repeats(connection, contract, table, received, across, loaded_path, loaded)
     bad = _count(connection, "select count(distinct _line) from broken where action = 'quarantine'")
     if loaded + bad != received.rows:
         raise UnbalancedError(
             f"{contract.system}.{table.name}: {received.rows} rows read, {loaded} loaded, {bad} quarantined"
         )
-    _write_quarantine(connection, table, received, scratch / "quarantined.parquet")
-    findings = _tally(connection, received, "select * from broken")
-    reasons = _tally(
-        connection,
-        received,
-        "select distinct on (_line) * from broken where action = 'quarantine' order by _line, place",
-    )
+    findings: tuple[Finding, ...] = ()
+    reasons: tuple[Finding, ...] = ()
+    if received.rejected or _count(connection, "select count(*) from broken"):
+        findings = _tally(connection, received, "select * from broken")
+    if bad or received.rejected:
+        _write_quarantine(connection, table, received, scratch / "quarantined.parquet")
+        first = "select distinct on (_line) * from broken where action = 'quarantine' order by _line, place"
+        reasons = _tally(connection, received, first)
     connection.execute("drop table broken")
     return Sorted(
         received.rows + received.rejected, loaded, bad + received.rejected, (*findings, *received.notes), reasons
@@ -97,8 +101,8 @@ def publish(source: Path, target: Path) -> None:
         os.replace(source, temporary)
 
 
-def _any(rules: object) -> str:
-    parts = [f"coalesce({r.bad}, false)" for r in rules]  # type: ignore[attr-defined]
+def _any(rules: Iterable[Rule]) -> str:
+    parts = [f"coalesce({r.bad}, false)" for r in rules]
     return f"({' or '.join(parts) or 'false'})"
 
 

@@ -53,6 +53,15 @@ def test_an_empty_file_is_refused_and_does_not_empty_the_table(agency: Agency, c
     assert len(agency.current("people")) == 2
 
 
+@pytest.mark.parametrize("end", ["", "\n", "\n\n"])
+def test_an_optional_table_may_come_empty(agency: Agency, end: str) -> None:
+    toy = agency.contracts["toy"]
+    people = toy.tables["people"].model_copy(update={"optional": True})
+    agency.contracts = {"toy": toy.model_copy(update={"tables": {**toy.tables, "people": people}})}
+    outcome = agency.send("toy_people_20260301.csv", PEOPLE.strip() + end)
+    assert (outcome.status, outcome.rows_received) == ("accepted", 0)
+
+
 def test_semicolons_instead_of_commas_are_named(agency: Agency) -> None:
     outcome = agency.send("toy_people_20260301.csv", (PEOPLE + GOOD).replace(",", ";"))
     assert rules(outcome) == [("wrong_delimiter", None)]
@@ -308,6 +317,29 @@ def test_a_broken_file_does_not_stop_the_other_systems(agency: Agency) -> None:
     status = {(o.file, o.status) for o in agency.land()}
     assert ("cars_20260301.csv", "accepted") in status
     assert {s for f, s in status if f.startswith("toy")} == {"refused"}
+
+
+def test_a_file_that_breaks_the_reader_is_set_aside_and_quotes_nothing(
+    agency: Agency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: object) -> None:
+        raise ValueError("near 'Canary'")
+
+    monkeypatch.setattr("pipelines.landing.deliveries.sort_rows", broken)
+    outcome = agency.people("1,Canary,,,\n")
+    assert (outcome.status, rules(outcome)) == ("refused", [("cannot_be_read", None)])
+    assert "Canary" not in repr(outcome) + agency.home.delivery_log.read_text()
+
+
+def test_a_full_disc_is_nobody_s_bad_file(agency: Agency, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space"):
+        patch.setattr("pipelines.landing.deliveries.sort_rows", full)
+        agency.people("1,a,,,\n")
+    assert agency.log() == []
+    assert [o.status for o in agency.land()] == ["accepted"]
 
 
 def test_an_upload_under_way_is_left_alone(agency: Agency) -> None:

@@ -62,7 +62,7 @@ def read_delimited(
 
 def _header(text: bytes, delimiter: str) -> tuple[list[str], int]:
     """The column names and how many lines they and blank lines before them take."""
-    lines = text[: 2 * MAX_RECORD].decode("utf-8", "replace").splitlines(keepends=True)
+    lines = [line + "\n" for line in text[: 2 * MAX_RECORD].decode("utf-8", "replace").split("\n")]
     blank = next((i for i, line in enumerate(lines) if line.strip()), None)
     if blank is None:
         raise refuse("empty_file")

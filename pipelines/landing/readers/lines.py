@@ -146,6 +146,7 @@ class Screened:
     lines: int
     rows: int
     encoding: str
+    has_line_ends_in_values: bool
 
 
 def parse(
@@ -161,7 +162,9 @@ def parse(
     row = connection.execute(
         f"copy (select * from read_csv({quoted(screened.path)}, auto_detect = false, header = false,"
         f" skip = {screened.skipped}, {options}, new_line = '\\n', max_line_size = {2 * MAX_RECORD},"
-        f" columns = {{{types}}})) to {quoted(target)} (format parquet, compression zstd)"
+        # Cores that start in the middle of the file cannot know whether a line end there ends a row.
+        f" parallel = {not screened.has_line_ends_in_values}, columns = {{{types}}}))"
+        f" to {quoted(target)} (format parquet, compression zstd)"
     ).fetchone()
     if row is None or row[0] != screened.lines:
         raise RuntimeError(f"the parser found {row and row[0]} rows where the screening saw {screened.lines}")
@@ -256,6 +259,7 @@ def _screen(
     pending = b""
     done = 0  # lines before `pending`
     rows = 0
+    spans = False
     skip_lines = header_lines
     while True:
         text = pending + block.text
@@ -278,6 +282,7 @@ def _screen(
         parts: list[bytes] = [text[:head]]
         at = 0
         for verdict in verdicts:
+            spans = spans or verdict.span > 1
             first, after = int(body.starts[verdict.index]), int(body.ends[verdict.index + verdict.span - 1]) + 1
             parts.append(body.text[at:first])
             if verdict.rule is not None:
@@ -305,4 +310,4 @@ def _screen(
         if block.last:
             break
         block = next(source)
-    return Screened(copy.close(), header_lines, done - header_lines, rows, encoding)
+    return Screened(copy.close(), header_lines, done - header_lines, rows, encoding, spans)

@@ -125,7 +125,7 @@ def _text(cell: Any, column: Column, contract: Contract, epoch: dt.datetime) -> 
     if is_moment and is_number and _SERIALS[0] <= cell <= _SERIALS[1]:
         # Seconds, because serial numbers are days in floating point.
         cell = epoch + dt.timedelta(seconds=round(cell * 86_400))
-    if isinstance(cell, bool):
+    if isinstance(cell, bool) and column.type is ColumnType.BOOLEAN:
         return (contract.true_tokens if cell else contract.false_tokens)[0]
     if isinstance(cell, float):
         return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)

@@ -138,6 +138,8 @@ def _records(
             for event, element in parser:
                 tag = etree.QName(element).localname
                 if event == "start":
+                    if not open_tags and element.getroottree().docinfo.doctype:
+                        raise refuse("forbidden_entity", line=1)  # in an encoding the search for it cannot see
                     open_tags.append(tag)
                     continue
                 depth = len(open_tags)
