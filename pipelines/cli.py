@@ -40,7 +40,7 @@ HomeOption = Annotated[
 #: Errors written for a person to read; any other error is ours and only its kind is shown.
 _SPEAKING = {
     "SettingsError", "ContractError", "NightError", "NightBusy", "ReleaseError", "GateClosed", "DbtError",
-    "LandingError", "TrainingError", "LinkageError",
+    "LandingError", "TrainingError", "LinkageError", "MeasuresError",
 }  # fmt: skip
 
 
@@ -189,6 +189,39 @@ def query(
 
     if not summary.show_query(_console(), _home(home), sql, as_csv, rows):
         raise typer.Exit(1)
+
+
+@app.command()
+@_plain_errors
+def measures(
+    tables: Annotated[Path, typer.Option(help="Folder of core tables, one .parquet or .csv each: fct_removal.csv …")],
+    cutoff: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="Nothing later is known.")],
+    out: Annotated[Path, typer.Option(help="Where the rows go, .csv or .parquet.")],
+    period: Annotated[
+        tuple[dt.datetime, dt.datetime] | None,
+        typer.Option(formats=["%Y-%m-%d"], help="First and last day; else the jurisdiction's or federal fiscal years."),
+    ] = None,
+    measure: Annotated[list[str] | None, typer.Option(help="PRM-01, …; may be repeated; else all.")] = None,
+    jurisdiction: Annotated[Path | None, typer.Option(help="A jurisdiction.yml, for its parameters and sites.")] = None,
+) -> None:
+    """Compute measures over any folder of tables, with the models of the night and without a deployment."""
+    from pipelines.measures.alone import compute
+    from pipelines.settings import load_jurisdiction
+
+    done = compute(
+        tables,
+        out,
+        cutoff=cutoff.date(),
+        period=(period[0].date(), period[1].date()) if period else None,
+        jurisdiction=load_jurisdiction(jurisdiction) if jurisdiction else None,
+        measures=measure or [],
+    )
+    console = _console()
+    for name in done.ignored:
+        console.print(f"[yellow]not used: {name} is no table or column of the catalogue[/yellow]")
+    if done.missing_columns:
+        console.print(f"counted as empty: {', '.join(done.missing_columns)}")
+    console.print(f"{done.rows} rows in {done.out}, from {len(done.tables_read)} tables")
 
 
 @app.command()

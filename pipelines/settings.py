@@ -253,8 +253,11 @@ def _plain(where: str, error: ValidationError) -> str:
 
 
 def load_jurisdiction(home: Path) -> Jurisdiction:
-    """Read ``<home>/jurisdiction.yml``. Raises :class:`SettingsError` naming each key that does not hold."""
-    path = home / "jurisdiction.yml"
+    """Read ``<home>/jurisdiction.yml``, or ``home`` where it is that file itself.
+
+    Raises :class:`SettingsError` naming each key that does not hold.
+    """
+    path = home if home.is_file() else home / "jurisdiction.yml"
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
