@@ -32,7 +32,7 @@ HINTS = {
     "missing_sheet": "The workbook has no sheet of this name. It may have been renamed.",
     "extra_sheet": "This sheet is not in the contract and was not read.",
     "merged_cells": "Cells are merged here, so it is unclear which row the value belongs to. Unmerge them.",
-    "cannot_be_read": "Not every row could be accounted for, so none was loaded. The fault may be ours: tell the data team.",
+    "cannot_be_read": "Not every row could be accounted for: none was loaded. The fault may be ours: tell us.",
     "too_many_bad_rows": "More rows are bad than the contract allows in one file, so none was loaded.",
     "required": "Fill in the field; it may not be empty.",
     "type": "Write the value in the type and format the contract states.",

@@ -112,6 +112,13 @@ def main(rows: int, bad_share: float) -> None:
         print(f"ratio {landed[0] / wall:.1f} by the clock, {landed[1] / cpu:.1f} in processor time")
         (outcome,) = outcomes
         print(f"{outcome.status}: {outcome.rows_loaded:,} loaded, {outcome.rows_quarantined:,} quarantined")
+        with connect() as connection:
+            path = home.delivery("claims", "lines", outcome.delivery_id)
+            line = "substr(claim_id, 2)::bigint * 3 + line_num + 2"
+            wrong = connection.execute(
+                f"select count(*) from read_parquet({quoted(path)}) where _line <> {line}"
+            ).fetchone()
+        print(f"rows with another line number than they have in the file: {wrong and wrong[0]}")
         _clocked(
             "build_current", rows, lambda: build_current(home, home, contracts, dt.date(2026, 1, 2), memory_limit="4GB")
         )
