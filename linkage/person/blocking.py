@@ -85,8 +85,9 @@ RULES: tuple[Rule, ...] = (
     Rule("building", "the same building, whatever the names", "bldg_keys", True),
     Rule(
         "house_surname",
-        "house number, ZIP and start of the surname agree: the street may be wrong",
-        "house || '|' || zip || left(last_std, 2)",
+        "house number and surname agree, or its start and the ZIP: the street may be wrong",
+        "[house || '|' || zip || left(last_std, 2), house || '|' || last_std]",
+        True,
     ),
     Rule("surname_zip", "surname and ZIP agree", "list_transform(zips, lambda x: last_std || x)", True),
     Rule("given_zip", "given name and ZIP agree", "list_transform(zips, lambda x: first_std || '|' || x)", True),
@@ -112,9 +113,11 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "swapped_names",
-        "given name and surname are exchanged, birth year agrees",
-        "case when length(first_std) > 1 and length(last_std) > 1 then least(first_std, last_std) || '|' "
-        "|| greatest(first_std, last_std) || birth_year end",
+        "given name and surname are exchanged; birth year or ZIP agrees",
+        "case when length(first_std) > 1 and length(last_std) > 1 then "
+        "[least(first_std, last_std) || '|' || greatest(first_std, last_std) || coalesce(birth_year::varchar, zip), "
+        "least(first_std, last_std) || '|' || greatest(first_std, last_std) || zip] end",
+        True,
     ),
     Rule(
         "swapped_day_month",
@@ -153,10 +156,12 @@ RULES: tuple[Rule, ...] = (
         True,
     ),
     Rule(
-        "ssn_halves",
-        "either half of the social security number and given name agree: a digit may be wrong",
+        "ssn_parts",
+        "part of the social security number agrees, or all digits in another order, and something else does",
         "case when ssn is not null then [left(ssn, 5) || 'f' || left(first_std, 3) || left(last_std, 2), "
-        "substr(ssn, 4) || 'b' || left(first_std, 2)] end",
+        "substr(ssn, 4) || 'b' || left(first_std, 2), left(ssn, 4) || 'z' || zip, "
+        "array_to_string(list_sort(string_split(ssn, '')), '') || 's' || left(zip, 3), "
+        "array_to_string(list_sort(string_split(ssn, '')), '') || 'd' || dob] end",
         True,
     ),
     Rule("phone_given", "telephone number and initial agree", "phone || left(first_std, 1)"),

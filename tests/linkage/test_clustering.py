@@ -1,0 +1,89 @@
+"""Clusters from edges and constraints, on graphs small enough to do by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from linkage.person.clustering import cluster
+
+
+def run(
+    n: int,
+    edges: list[tuple[int, int, float]],
+    source: list[int] | None = None,
+    must: list[tuple[int, int]] | None = None,
+    cannot: list[tuple[int, int]] | None = None,
+) -> list[int]:
+    found = cluster(
+        n,
+        np.array([a for a, _, _ in edges], dtype=np.int64),
+        np.array([b for _, b, _ in edges], dtype=np.int64),
+        np.array([w for _, _, w in edges], dtype=np.float64),
+        0.0,
+        np.array(source or [-1] * n, dtype=np.int64),
+        must or [],
+        cannot or [],
+    )
+    return [int(x) for x in found.label]
+
+
+def test_a_chain_is_cut_where_the_ends_say_no() -> None:
+    assert run(3, [(0, 1, 8.0), (1, 2, 3.0), (0, 2, -6.0)]) == [0, 0, 2]
+
+
+def test_a_chain_holds_when_the_ends_say_nothing() -> None:
+    assert run(3, [(0, 1, 8.0), (1, 2, 3.0)]) == [0, 0, 0]
+
+
+def test_a_source_without_duplicates_gives_a_person_one_record() -> None:
+    assert run(3, [(0, 2, 9.0), (1, 2, 7.0)], source=[0, 0, -1]) == [0, 1, 0]
+
+
+def test_a_must_link_joins_without_an_edge_and_counts_before_edges() -> None:
+    assert run(3, [(0, 1, -5.0)], must=[(0, 1)]) == [0, 0, 2]
+
+
+def test_a_cannot_link_is_never_overruled_not_even_through_a_third() -> None:
+    assert run(3, [(0, 1, 9.0), (1, 2, 8.0)], cannot=[(0, 2)]) == [0, 0, 2]
+
+
+def test_must_against_cannot_is_reported_and_not_obeyed() -> None:
+    found = cluster(
+        3, np.array([], dtype=np.int64), np.array([], dtype=np.int64), np.array([], dtype=np.float64), 0.0,
+        np.array([-1, -1, -1], dtype=np.int64), [(0, 1), (1, 2)], [(0, 2)],
+    )
+    assert found.contradictions == [(1, 2)]
+    assert [int(x) for x in found.label] == [0, 0, 2]
+
+
+def test_equal_weights_are_decided_by_the_smaller_key() -> None:
+    assert run(3, [(0, 2, 5.0), (1, 2, 5.0)], source=[0, 0, -1]) == [0, 1, 0]
+
+
+graphs = st.integers(2, 9).flatmap(
+    lambda n: st.tuples(
+        st.just(n),
+        st.dictionaries(
+            st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)).filter(lambda p: p[0] < p[1]),
+            st.floats(-9, 9, allow_nan=False).map(lambda x: round(x, 2)),
+            max_size=16,
+        ),
+        st.lists(st.integers(-1, 2), min_size=n, max_size=n),
+        st.randoms(use_true_random=False),
+    )
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(graphs)
+def test_the_order_of_edges_never_matters_and_sources_are_respected(case: tuple) -> None:  # type: ignore[type-arg]
+    n, weights, source, random = case
+    edges = [(a, b, w) for (a, b), w in weights.items()]
+    first = run(n, edges, source)
+    random.shuffle(edges)
+    assert run(n, edges, source) == first
+    for label in set(first):
+        held = [source[i] for i in range(n) if first[i] == label and source[i] >= 0]
+        assert len(held) == len(set(held))

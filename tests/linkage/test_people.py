@@ -1,0 +1,254 @@
+"""A small population of four agencies, trained and linked; and people with names who must not be confused."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from pathlib import Path
+from typing import Any
+
+import linkage_population
+import pyarrow.parquet as pq
+import pytest
+from linkage_helpers import CUT, write_table
+
+import linkage
+
+SECRET = b"a test, not a secret"
+
+
+def run(home: Path, staged: Path, folder: Path, decisions: Path | None = None) -> dict[str, Any]:
+    """One night with the model trained by the fixture."""
+    work = folder / "linkage"
+    summary: dict[str, Any] = {"records": linkage.build_records(staged, work)}
+    summary["scoring"] = linkage.score(work, home / "models" / "first")
+    summary["people"] = linkage.resolve(work, folder / "registry", CUT, SECRET, decisions)
+    summary["families"] = linkage.build_families(work, folder / "registry", CUT, SECRET)
+    return summary
+
+
+@pytest.fixture(scope="module")
+def night(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("night")
+    run(trained, trained / "staged", folder)
+    return folder
+
+
+def test_quality_does_not_fall_below_the_floor(trained: Path, night: Path) -> None:
+    found = linkage.evaluate(night / "linkage", trained)
+    assert found.precision >= 0.995
+    assert found.recall >= 0.98
+    assert found.exact >= 0.98
+    assert found.parent_precision is not None and found.parent_precision >= 0.98
+    assert found.parent_recall is not None and found.parent_recall >= 0.95
+
+
+def test_no_direct_identifier_leaves_for_the_warehouse(night: Path) -> None:
+    columns = {
+        "person_crosswalk": ["source_system", "source_record_id", "person_id", "match_probability", "valid_from",
+                             "valid_to"],
+        "match_rates": ["system_a", "system_b", "population", "n_a", "n_linked", "rate"],
+    }
+    for name, expected in columns.items():
+        assert pq.read_schema(night / "linkage" / f"{name}.parquet").names == expected
+    for name in ("person_facts", "parent_child", "family_member", "match_rates", "linked_pairs", "review_queue"):
+        names = set(pq.read_schema(night / "linkage" / f"{name}.parquet").names)
+        assert not names & {"first_std", "last_std", "ssn", "medicaid_id", "phone", "addr_keys", "first_name"}
+
+
+def test_the_same_deliveries_give_the_same_files_and_no_event(trained: Path, night: Path) -> None:
+    work = night / "linkage"
+    before = {n: (work / f"{n}.parquet").read_bytes() for n in ("person_crosswalk", "parent_child", "family_member")}
+    summary = run(trained, trained / "staged", night)
+    assert summary["people"]["events"] == {} and summary["families"]["events"] == {}
+    for name, content in before.items():
+        assert (work / f"{name}.parquet").read_bytes() == content, name
+
+
+def test_training_again_gives_the_same_model(trained: Path, tmp_path: Path) -> None:
+    again = linkage.train(trained / "linkage", tmp_path, "again")
+    first = linkage.load(trained / "models" / "first")
+    assert again.fingerprint == first.fingerprint
+    assert again.mixtures == first.mixtures
+    assert again.thresholds == first.thresholds
+    assert sorted(p.name for p in again.path.iterdir()) == ["adult.json", "card.json", "card.md", "child.json",
+                                                            "frequencies"]
+
+
+def test_a_model_of_another_splink_is_refused(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained / "models" / "first", tmp_path / "old")
+    card = tmp_path / "old" / "card.json"
+    card.write_text(card.read_text().replace('"splink": "5.', '"splink": "4.'))
+    with pytest.raises(linkage.ModelError, match="train a new model"):
+        linkage.load(tmp_path / "old")
+    with pytest.raises(linkage.ModelError, match="no trained model"):
+        linkage.load(tmp_path / "nothing")
+
+
+def person(system: str, key: str, first: str | None, last: str, born: str | None, **more: Any) -> dict[str, Any]:
+    return {"source_system": system, "source_record_id": key, "row_kind": "primary", "first_name": first,
+            "last_name": last, "birth_date": born, "state": "TX", "delivered_on": CUT, **more}
+
+
+OAK = {"address_line": "12 OAK STREET", "city": "RIVERTON", "zip": "71001"}
+ELM = {"address_line": "700 ELM ROAD", "city": "HILLVILLE", "zip": "71003"}
+
+
+@pytest.fixture(scope="module")
+def named(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], Path]:
+    """person_id by record, for a night that also holds the people below."""
+    folder = tmp_path_factory.mktemp("named")
+    staged = folder / "staged"
+    shutil.copytree(trained / "staged", staged)
+    child = {"record_role": "child"}
+    people = [
+        # Twins Ava and Mia, in two systems; their mother Rosa on both.
+        person("medicaid", "ava", "AVA", "QUINTERO", "2023-05-01", sex="F", medicaid_id="M70000001", **OAK, **child),
+        person("medicaid", "mia", "MIA", "QUINTERO", "2023-05-01", sex="F", medicaid_id="M70000002", **OAK, **child),
+        person("child_welfare", "ava", "AVA", "QUINTERO", "2023-05-01", sex="F", **OAK, **child),
+        person("child_welfare", "mia", "MIA", "QUINTERO", "2023-05-01", sex="F", **OAK, **child),
+        person("medicaid", "rosa", "ROSA", "QUINTERO", "1996-02-03", sex="F", medicaid_id="M70000003", **OAK),
+        person("child_welfare", "rosa", "ROSA", "QUINTERO", "1996-02-03", sex="F", **OAK),
+        # Two boys without names, twins by their order.
+        person("medicaid", "boy-a", "BABY BOY A", "OYELARAN", "2025-04-02", sex="M", **ELM, **child),
+        person("child_welfare", "boy-b", "BABY BOY B", "OYELARAN", "2025-04-02", sex="M", **ELM, **child),
+        # Earl and his son of the same name at one address.
+        person("medicaid", "earl-senior", "EARL", "WINTERBOTTOM", "1960-01-15", sex="M", **OAK),
+        person("behavioral_health", "earl-junior", "EARL", "WINTERBOTTOM", "1989-09-30", sex="M", **OAK),
+        # A newborn on its mother's Medicaid number.
+        person("medicaid", "dana", "DANA", "BELLWETHER", "1995-03-01", sex="F", medicaid_id="M80000001", **ELM),
+        person("child_welfare", "danas-baby", "BABY GIRL", "BELLWETHER", "2025-02-01", sex="F",
+               medicaid_id="M80000001", **ELM, **child),
+        # One name, one address, two foster children of one day: a placement joins nobody.
+        person("child_welfare", "noah", "NOAH", "ABERNATHY", "2022-01-07", sex="M", **ELM, address_role="placement",
+               **child),
+        person("child_welfare", "liam", "LIAM", "ZUCKERMAN", "2022-01-07", sex="M", **ELM, address_role="placement",
+               **child),
+        # Kim changed her surname; number and birth date say who she is.
+        person("medicaid", "kim", "KIMBERLY", "ASHWORTH", "1991-11-23", sex="F", ssn="411552367", **OAK),
+        person("behavioral_health", "kim", "KIM", "VALENZUELA", "1991-11-23", sex="F", ssn="411552367", **ELM),
+    ]
+    for system in sorted({p["source_system"] for p in people}):
+        write_table([p for p in people if p["source_system"] == system], staged / f"{system}_more__person_records.parquet")
+    kin = [
+        {"source_system": s, "source_record_id": "rosa", "related_record_id": c, "relationship": "mother_of"}
+        for s in ("medicaid", "child_welfare") for c in ("ava", "mia")
+    ]
+    write_table(kin, staged / "more__relationships.parquet")
+    run(trained, staged, folder)
+    ids = {
+        f"{r['source_system']}:{r['source_record_id']}": r["person_id"]
+        for r in pq.read_table(folder / "linkage" / "person_crosswalk.parquet").to_pylist()
+    }
+    return ids, folder
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("medicaid:ava", "child_welfare:ava"),
+        ("medicaid:mia", "child_welfare:mia"),
+        ("medicaid:rosa", "child_welfare:rosa"),
+        ("medicaid:kim", "behavioral_health:kim"),
+    ],
+)
+def test_one_person_in_two_systems(named: tuple[dict[str, str], Path], one: str, other: str) -> None:
+    assert named[0][one] == named[0][other]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("medicaid:ava", "medicaid:mia"),
+        ("medicaid:ava", "child_welfare:mia"),
+        ("medicaid:boy-a", "child_welfare:boy-b"),
+        ("medicaid:earl-senior", "behavioral_health:earl-junior"),
+        ("medicaid:dana", "child_welfare:danas-baby"),
+        ("child_welfare:noah", "child_welfare:liam"),
+    ],
+)
+def test_two_people_however_alike(named: tuple[dict[str, str], Path], one: str, other: str) -> None:
+    assert named[0][one] != named[0][other]
+
+
+def test_twins_are_one_family_with_their_mother(named: tuple[dict[str, str], Path]) -> None:
+    ids, folder = named
+    rows = pq.read_table(folder / "linkage" / "family_member.parquet").to_pylist()
+    family = {r["family_id"] for r in rows if r["person_id"] == ids["medicaid:ava"]}
+    assert len(family) == 1
+    members = {(r["person_id"], r["role"]) for r in rows if r["family_id"] in family}
+    assert members == {(ids["medicaid:ava"], "child"), (ids["medicaid:mia"], "child"), (ids["medicaid:rosa"], "mother")}
+
+
+def test_a_shared_foster_home_makes_no_family(named: tuple[dict[str, str], Path]) -> None:
+    ids, folder = named
+    family = {r["person_id"]: r["family_id"]
+              for r in pq.read_table(folder / "linkage" / "family_member.parquet").to_pylist()}
+    assert family[ids["child_welfare:noah"]] != family[ids["child_welfare:liam"]]
+
+
+def test_reviewers_are_obeyed_and_remembered_by_record(trained: Path, tmp_path: Path, night: Path) -> None:
+    crosswalk = pq.read_table(night / "linkage" / "person_crosswalk.parquet").to_pylist()
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in crosswalk:
+        groups.setdefault(row["person_id"], []).append(row)
+    together = next(g for g in groups.values() if len(g) == 2)
+    alone = [g[0] for g in groups.values() if len(g) == 1][:2]
+    lines = ["decision_id,level,source_system_a,source_record_id_a,source_system_b,source_record_id_b"]
+    for number, (level, (a, b)) in enumerate((("cannot_link", together), ("must_link", alone))):
+        lines.append(f"{number},{level},{a['source_system']},{a['source_record_id']},{b['source_system']},"
+                     f"{b['source_record_id']}")
+    lines.append("9,must_link,medicaid,no-such-record,court,nor-this")
+    decisions = tmp_path / "decisions.csv"
+    decisions.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    summary = run(trained, trained / "staged", tmp_path, decisions)
+    assert summary["people"]["decisions"] == 3
+    assert summary["people"]["decisions_on_unknown_records"] == 1
+    now = {(r["source_system"], r["source_record_id"]): r["person_id"]
+           for r in pq.read_table(tmp_path / "linkage" / "person_crosswalk.parquet").to_pylist()}
+
+    def at(row: dict[str, Any]) -> str:
+        return now[(row["source_system"], row["source_record_id"])]
+
+    assert at(together[0]) != at(together[1])
+    assert at(alone[0]) == at(alone[1])
+
+
+def test_any_files_are_linked_by_the_same_code(tmp_path: Path) -> None:
+    linkage_population.write(tmp_path, "survey", seed=3, households=450)
+    out = tmp_path / "out"
+    summary = linkage.link_files(
+        [tmp_path / "records.parquet"], out, tmp_path / "relationships.parquet", ("census", "registry")
+    )
+    found = linkage.evaluate(out / "work", tmp_path)
+    assert found.f1 >= 0.985 and found.exact >= 0.97
+    assert pq.read_schema(out / "person_crosswalk.parquet").names == ["source_system", "source_record_id", "person_id"]
+    assert pq.read_schema(out / "parent_child.parquet").names == ["child_person_id", "parent_person_id", "role",
+                                                                  "evidence"]
+    assert pq.read_schema(out / "family_member.parquet").names == ["family_id", "person_id", "role"]
+    assert (out / "scores.parquet").exists()
+    assert "Linkage report" in (out / "report.html").read_text(encoding="utf-8")
+    assert summary["families"]["largest_family"] <= 15
+
+
+def test_files_with_nothing_but_names_or_a_million_placeholders_still_end(tmp_path: Path) -> None:
+    lines = [{"source_system": "x", "source_record_id": str(i), "first_name": "BABY BOY", "last_name": "UNKNOWN"}
+             for i in range(3000)]
+    lines += [{"source_system": "y", "source_record_id": str(i), "first_name": f, "last_name": "SMITH"}
+              for i, f in enumerate(["ANNA", "ANNA", "BERT", "CARLA"])]
+    records = write_table(lines, tmp_path / "r.parquet")
+    summary = linkage.link_files([records], tmp_path / "out")
+    assert summary["people"]["people"] >= 3000
+
+
+def test_files_without_the_key_columns_are_refused(tmp_path: Path) -> None:
+    records = write_table([{"first_name": "ANNA"}], tmp_path / "r.parquet")
+    with pytest.raises(ValueError, match="source_record_id, source_system"):
+        linkage.link_files([records], tmp_path / "out")
+    with pytest.raises(FileNotFoundError, match=r"gone\.csv"):
+        linkage.link_files([tmp_path / "gone.csv"], tmp_path / "out")
+
+
+def test_the_cut_is_a_date_not_the_clock(night: Path) -> None:
+    dates = set(pq.read_table(night / "linkage" / "person_crosswalk.parquet")["valid_from"].to_pylist())
+    assert dates == {CUT} and isinstance(next(iter(dates)), dt.date)

@@ -1,0 +1,138 @@
+"""IDs are kept promises."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from linkage.registry import LedgerError, Registry, State, assign, mint, replay
+
+SECRET = b"not a secret, a test"
+DAY = [dt.date(2025, 1, 1) + dt.timedelta(days=i) for i in range(40)]
+
+
+def groups_of(labels: dict[str, int]) -> dict[str, list[str]]:
+    out: dict[str, list[str]] = {}
+    for member, label in labels.items():
+        out.setdefault(str(label), []).append(member)
+    return out
+
+
+def night(state: State, labels: dict[str, int], day: dt.date) -> tuple[dict[str, str], State, list]:  # type: ignore[type-arg]
+    ids, events = assign(groups_of(labels), state, day, SECRET, "person", "new_evidence")
+    after = replay(events, state)
+    return {m: ids[str(g)] for m, g in labels.items()}, after, events
+
+
+def test_an_id_is_26_letters_and_the_same_on_every_machine() -> None:
+    one = mint(SECRET, "person", 0)
+    assert len(one) == 26 and set(one) <= set("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
+    assert one == mint(SECRET, "person", 0)
+    assert len({mint(SECRET, kind, i) for kind in ("person", "family") for i in range(500)}) == 1000
+
+
+def test_the_same_night_twice_causes_no_event() -> None:
+    _, state, _ = night(State(), {"a": 1, "b": 1, "c": 2}, DAY[0])
+    _, _, events = night(state, {"a": 9, "b": 9, "c": 4}, DAY[1])
+    assert events == []
+
+
+def test_a_merge_keeps_the_id_of_the_larger_part_and_tells_the_other() -> None:
+    before, state, _ = night(State(), {"a": 1, "b": 1, "c": 2}, DAY[0])
+    after, state, events = night(state, {"a": 1, "b": 1, "c": 1}, DAY[1])
+    assert set(after.values()) == {before["a"]}
+    assert state.resolve(before["c"]) == before["a"]
+    assert [e.event for e in events] == ["unassign", "assign", "merge"]
+
+
+def test_a_split_keeps_the_id_where_most_records_are() -> None:
+    before, state, _ = night(State(), {"a": 1, "b": 1, "c": 1}, DAY[0])
+    after, state, events = night(state, {"a": 1, "b": 1, "c": 2}, DAY[1])
+    assert after["a"] == after["b"] == before["a"] != after["c"]
+    assert "split" in [e.event for e in events]
+
+
+def test_a_person_who_leaves_and_returns_has_the_old_id() -> None:
+    before, state, _ = night(State(), {"a": 1, "b": 2}, DAY[0])
+    _, state, events = night(state, {"b": 2}, DAY[1])
+    assert [e.event for e in events] == ["unassign", "retire"]
+    assert state.resolve(before["a"]) is None
+    after, state, events = night(state, {"a": 1, "b": 2}, DAY[2])
+    assert after == before
+    assert [e.event for e in events] == ["reactivate", "assign"]
+
+
+def test_what_was_this_id_on_that_day(tmp_path: Path) -> None:
+    registry = Registry(tmp_path, "person")
+    first, _, _ = registry.update({"x": ["a"], "y": ["b", "c"]}, DAY[0], SECRET)
+    registry.update({"x": ["a", "b", "c"]}, DAY[5], SECRET)
+    gone = first["x"]
+    assert registry.resolve(gone, on=DAY[3]) == gone
+    assert registry.resolve(gone) == first["y"]
+    assert [e.event for e in registry.history(gone)][-1] == "merge"
+    with pytest.raises(LedgerError):
+        registry.resolve("0" * 26)
+
+
+def test_replaying_an_earlier_night_writes_nothing_and_gives_the_same_ids(tmp_path: Path) -> None:
+    registry = Registry(tmp_path, "person")
+    first, _, _ = registry.update({"x": ["a"], "y": ["b"]}, DAY[0], SECRET)
+    registry.update({"x": ["a"], "y": ["b"], "z": ["c"]}, DAY[5], SECRET)
+    files = sorted((tmp_path / "person").iterdir())
+    again, events, _ = registry.update({"x": ["a"], "y": ["b"]}, DAY[0], SECRET, persist=False)
+    assert again == first and events == []
+    assert sorted((tmp_path / "person").iterdir()) == files
+    with pytest.raises(LedgerError):
+        registry.update({"x": ["a", "b"]}, DAY[1], SECRET)
+
+
+nights = st.lists(
+    st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 3), min_size=1, max_size=8), min_size=1, max_size=7
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(nights, st.randoms(use_true_random=False))
+def test_every_promise_over_any_run_of_nights(history: list[dict[str, int]], random) -> None:  # type: ignore[no-untyped-def]
+    state, log, published = State(), [], set()
+    for day, labels in zip(DAY, history, strict=False):
+        shuffled = list(labels.items())
+        random.shuffle(shuffled)
+        ids, events = assign(groups_of(dict(shuffled)), state, day, SECRET, "person", "new_evidence")
+        same, _ = assign(groups_of(labels), state, day, SECRET, "person", "new_evidence")
+        assert ids == same  # order is irrelevant
+        state = replay(events, state)
+        log += events
+        here = {m: ids[str(g)] for m, g in labels.items()}
+        assert state.member_of == here  # the ledger replays to the crosswalk
+        assert len({ids[g] for g in ids}) == len(ids)
+        published |= set(here.values())
+        for identifier in published:  # every ID ever published resolves, to a living ID or to its end
+            living = state.resolve(identifier)
+            assert living is None or living in here.values()
+        assert assign(groups_of(labels), state, day, SECRET, "person", "new_evidence")[1] == []
+    assert replay(log).member_of == state.member_of
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 3), min_size=1), st.sampled_from("xyz"),
+       st.integers(0, 4))
+def test_a_record_added_and_taken_away_leaves_no_trace(labels: dict[str, int], new: str, into: int) -> None:
+    before, state, _ = night(State(), labels, DAY[0])
+    _, state, _ = night(state, {**labels, new: into}, DAY[1])
+    after, _, _ = night(state, labels, DAY[2])
+    assert after == before
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 3), min_size=2))
+def test_a_bridge_added_and_taken_away_restores_both_ids(labels: dict[str, int]) -> None:
+    before, state, _ = night(State(), labels, DAY[0])
+    joined = dict.fromkeys([*labels, "bridge"], 0)
+    _, state, _ = night(state, joined, DAY[1])
+    after, _, _ = night(state, labels, DAY[2])
+    assert after == before
