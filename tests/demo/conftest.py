@@ -49,7 +49,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Delivered:
 @pytest.fixture(scope="session")
 def dirty(tmp_path_factory: pytest.TempPathFactory) -> Delivered:
     """Enough families for every kind of error to happen."""
-    return deliver(simulate(people=2_000, seed=5), tmp_path_factory.mktemp("dirty"))
+    return deliver(simulate(people=1_500, seed=5), tmp_path_factory.mktemp("dirty"))
 
 
 @pytest.fixture(scope="session")

@@ -53,11 +53,11 @@ def _dirt(dirty: Delivered) -> list[dict[str, str]]:
 
 
 def test_clean_files_keep_their_contract_to_the_letter(clean: Delivered, contracts: dict[str, Contract]) -> None:
-    for day, folder in clean.folders:
-        for place in sorted(folder.iterdir()):
-            for report in validate_files(sorted(place.iterdir()), {place.name: contracts[place.name]}, day):
-                assert report.would_load, (report.file, report.findings)
-                assert report.quarantined == 0, (report.file, report.findings)
+    day, folder = clean.folders[-1]
+    for place in sorted(folder.iterdir()):
+        for report in validate_files(sorted(place.iterdir()), {place.name: contracts[place.name]}, day):
+            assert report.would_load, (report.file, report.findings)
+            assert report.quarantined == 0, (report.file, report.findings)
 
 
 def test_one_seed_gives_the_same_files(clean: Delivered, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -184,8 +184,9 @@ TABLES = {
     "member_id_xref": """
         select m.own_id as msis_id, m.mothers_id as identifier_value, '2' as identifier_type_cd, 'UNMERGE' as reason_cd,
             m.shared_until as eff_date, null::date as end_date,
-            m.shared_until + 40 + (u(m.person_id, 'report') * 150)::int as _seen, null::date as _gone, m.person_id as
-                _child
+            case when m.shared_until between date '2026-03-01' and date '2026-09-05' and u(m.person_id, 'third') < 0.5
+                then date '2026-09-12' else m.shared_until + 40 + (u(m.person_id, 'report') * 150)::int end as _seen,
+            null::date as _gone, m.person_id as _child
         from truth.members m where m.shared_until is not null and m.own_id is not null
         union all
         select m.own_id, 'K' || right(m.own_id, 8), '1', 'TCAM', m.from_on, null, m.own_seen, null, null
