@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+from pathlib import Path
 
 import duckdb
 import pyarrow.parquet as pq
@@ -194,3 +195,13 @@ def test_the_workbook_holds_dates_as_dates(clean: Delivered) -> None:
 def test_deliveries_come_oldest_first(clean: Delivered) -> None:
     assert [day for day, _ in clean.folders] == list(DATES)
     assert all(folder.name == f"delivery-{day}" for day, folder in clean.folders)
+
+
+def test_the_page_on_errors_lists_every_kind_and_variant(dirty: Delivered) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "demo-dirt.md").read_text(encoding="utf-8")
+    for row in _dirt(dirty):
+        if row["kind"].isdigit():
+            line = next(line for line in page.splitlines() if line.startswith(f"| {row['kind']} |"))
+            assert f"`{row['variant']}`" in line
+        else:
+            assert f"`{row['kind'].replace('missing_', '')}`" in page

@@ -104,7 +104,11 @@ def test_shredded_tables_are_nested_again(tmp_path: Path, contracts: dict[str, C
         {
             "afcars_children": pa.table({**child, **born}),
             "afcars_removals": pa.table(
-                {**removal, "removal_format": ["removal_2020", "removal_1993", "removal_2020"], "e69_removal_date": days}
+                {
+                    **removal,
+                    "removal_format": ["removal_2020", "removal_1993", "removal_2020"],
+                    "e69_removal_date": days,
+                }
             ),
             "afcars_living_arrangements": pa.table(
                 {**{k: v[1:] for k, v in child.items()}, "e69_removal_date": days[2:],

@@ -174,7 +174,7 @@ def test_appointment_within_30_days_of_the_need(told: Told) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"revoked_on": d("2024-06-01")}, {"expires_on": d("2024-06-20")}, {"recipient": "employer"}, {"tpo": True}],
+    "change", [{"revoked_on": d("2024-06-01")}, {"expires_on": d("2024-06-20")}, {"recipient": "job"}, {"tpo": True}],
     ids=["revoked", "expired", "for someone else", "for treatment, payment and operations"],
 )  # fmt: skip
 def test_without_a_usable_consent_a_parent_is_not_observable(told: Told, change: dict[str, Any]) -> None:
@@ -231,8 +231,8 @@ def test_a_year_has_four_count_days(told: Told) -> None:
 
 def test_median_time_to_reunification(told: Told) -> None:
     times = (30, 60, 60, 90, 120, 150, 180, 200, 240, 300)
-    causes = ("reunification", "adoption", "reunification", None, "reunification", "guardianship", "reunification", None,
-              "adoption", None)  # fmt: skip
+    home = "reunification"
+    causes = (home, "adoption", home, None, home, "guardianship", home, None, "adoption", None)
     assert tm._half_reunified(list(zip(times, causes, strict=True))) is None
     for child, (days, cause) in enumerate(zip(times, causes, strict=True), 1):
         start = d("2023-10-01")
