@@ -12,10 +12,15 @@ with
             bool_or(finding_cd_meaning = 'ABUSE_NEGLECT') as is_adjudication,
             bool_or(finding_cd_meaning = 'RIGHTS_TERMINATED') as is_termination,
             bool_or(
-                finding_cd_meaning = 'REASONABLE_EFFORTS_PERMANENCY'
+                finding_cd_meaning in ('REASONABLE_EFFORTS_PERMANENCY', 'COMPELLING_REASON')
                 or reasonable_efforts_finding_cd_meaning = 'REASONABLE_EFFORTS_PERMANENCY'
-                or permanency_goal_cd is not null
-            ) as is_permanency
+            ) as is_permanency,
+            bool_or(
+                finding_cd_meaning = 'REASONABLE_EFFORTS_REMOVAL'
+                or reasonable_efforts_finding_cd_meaning = 'REASONABLE_EFFORTS_REMOVAL'
+            ) as is_shelter,
+            -- The first goal is set together with custody, at disposition.
+            bool_or(finding_cd_meaning = 'CUSTODY' and permanency_goal_cd is not null) as is_disposition
         from {{ ref("stg_court__orders") }}
         where hearing_id is not null
         group by hearing_id
@@ -66,6 +71,10 @@ with
                 then 'ADJ'
                 when d.is_permanency
                 then 'PERM'
+                when d.is_shelter
+                then 'SHELTER'
+                when d.is_disposition
+                then 'DISP'
                 else 'OTHER'
             end as docket_type,
             h.hearing_type_cd in ('HEARING', 'OTH') as is_type_inferred,
