@@ -57,24 +57,27 @@ def sort_rows(
     Data may be larger than memory. Of rows with one key the first line stays. Raises :class:`UnbalancedError`.
     """
     rules = row_rules(contract, table, delivered_on)
-    alone = [r for r in rules if not r.across_rows]
+    quarantining = [r for r in rules if not r.across_rows and r.action == "quarantine"]
+    warning = [r for r in rules if not r.across_rows and r.action == "warn"]
     across = [r for r in rules if r.across_rows]
     typed = read_sql(contract, table, received.relation)
-    is_bad = _any(r for r in alone if r.action == "quarantine")
     loaded_path = scratch / "loaded.parquet"
+    names = ", ".join(identifier(c.name) for c in table.columns)
     loaded = _copy(
         connection,
-        f"select {', '.join(identifier(c.name) for c in table.columns)}, {quoted(delivery_id)} as _delivery_id,"
-        f" _line, date {quoted(delivered_on.isoformat())} as _delivered_on from ({typed}) where not {is_bad}",
+        f"select {names}, {quoted(delivery_id)} as _delivery_id, _line,"
+        f" date {quoted(delivered_on.isoformat())} as _delivered_on from ({typed}) where not {_any(quarantining)}",
         loaded_path,
     )
     connection.execute(
         "create or replace temp table broken (_line bigint, place integer, rule varchar, field varchar, action varchar)"
     )
-    # A clean file is not asked a second time why its rows are bad.
-    asked = alone if loaded < received.rows else [r for r in alone if r.action == "warn"]
-    if asked:
-        _note(connection, asked, f"({typed}) where {_any(asked)}")
+    # What a row broke is only asked of rows that were not loaded, and of all rows only what merely warns.
+    if loaded < received.rows:
+        left = f"(select * from {received.relation} anti join read_parquet({quoted(loaded_path)}) using (_line))"
+        _note(connection, quarantining, f"({read_sql(contract, table, left)}) where {_any(quarantining)}")
+    if warning:
+        _note(connection, warning, f"({typed}) where {_any(warning)}")
     loaded -= _drop_repeats(connection, contract, table, received, across, loaded_path, loaded)
     bad = _count(connection, "select count(distinct _line) from broken where action = 'quarantine'")
     if loaded + bad != received.rows:
