@@ -136,8 +136,13 @@ BIRTH = Comparison(
             "birth year agrees, or a month apart",
             0.01,
         ),
+        Level(
+            "abs(left(dob_l, 4)::int - left(dob_r, 4)::int) between 15 and 50",
+            "birth dates a generation apart",
+            0.006,
+        ),
     ),
-    Level("ELSE", "birth dates differ", 0.02),
+    Level("ELSE", "birth dates differ", 0.014),
 )
 SEX = Comparison(
     "sex",
@@ -235,7 +240,8 @@ def choose(con: duckdb.DuckDBPyConnection, where: str = "true") -> list[Comparis
     wanted = ", ".join(f"count({c.needs if c is not ADDRESS else 'coalesce(zip, city)'})" for c in COMPARISONS)
     total, *filled = con.execute(f"select count(*), {wanted} from records where {where}").fetchall()[0]
     least = max(MIN_SHARE * total, min(MIN_RECORDS, total * 0.05))
-    return [c for c, n in zip(COMPARISONS, filled, strict=True) if n >= max(least, 2)]
+    # Names are always compared: a model needs something, even where a file is all but empty.
+    return [c for c, n in zip(COMPARISONS, filled, strict=True) if c in (FIRST, LAST) or n >= max(least, 2)]
 
 
 def _distinct(m: list[float], u: list[float]) -> list[float]:
