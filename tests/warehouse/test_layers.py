@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from expectations.contract import load_contracts
 from expectations.vocabulary import Sensitivity
 from tests.warehouse.conftest import Built
 from tests.warehouse.test_build import CATALOGUE
@@ -89,3 +90,26 @@ def test_every_mart_checks_its_key(built: Built) -> None:
         if node["resource_type"] == "test" and (node.get("test_metadata") or {}).get("name") == "key"
     }
     assert set(models(built, "marts")) <= checked
+
+
+def test_code_words_in_the_sql_are_words_of_some_contract(built: Built) -> None:
+    """A word that a code list no longer maps to would silently match nothing."""
+    words: dict[str, set[str]] = {}
+    for contract in load_contracts().values():
+        for table in contract.tables.values():
+            for column in table.columns:
+                for code in contract.code_lists.get(column.codes or "", []):
+                    words.setdefault(f"{column.name}_meaning", set()).add(code.maps_to or "")
+    unknown = []
+    for layer in ("intermediate", "marts"):
+        for name, node in models(built, layer).items():
+            compared = re.findall(
+                r"(\w+_meaning)\s*(?:=|<>|in|not in)\s*(\([^)]*\)|'[^']*')"
+                r"|case\s+(?:\w+\.)?(\w+_meaning)((?:\s+when\s+'[^']*'\s+then\s+\S+)+)",
+                node["raw_code"],
+            )
+            for column, literals, case_column, branches in compared:
+                used = re.findall(r"'([^']*)'", literals) or re.findall(r"when\s+'([^']*)'", branches)
+                known = words.get(column or case_column, set())
+                unknown += [f"{name}: {column or case_column} is never {word}" for word in used if word not in known]
+    assert unknown == []

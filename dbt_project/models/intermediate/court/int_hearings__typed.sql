@@ -26,33 +26,33 @@ with
         group by hearing_id
     ),
 
+    -- Sorted, so that the same night always writes the same text.
     present as (
         select
             a.hearing_id,
             to_json(
                 map_from_entries(
-                    array_agg(distinct{'role':lower(p.role_cd_meaning), 'present':a.attended_ind}) filter (
-                        where p.role_cd_meaning in ('mother', 'father', 'putative_father') and a.attended_ind
+                    list_sort(
+                        array_agg(distinct{'role':p.role_cd_meaning, 'present':a.attended_ind}) filter (
+                            where
+                                p.role_cd_meaning in ('mother', 'father', 'putative_father')
+                                and a.attended_ind
+                        )
                     )
                 )
             ) as parent_present_flags,
             to_json(
                 map_from_entries(
-                    array_agg(
-                        distinct{'role':lower(p.role_cd_meaning), 'present':a.counsel_present_ind}
-                    ) filter (where a.counsel_present_ind)
+                    list_sort(
+                        array_agg(
+                            distinct{'role':p.role_cd_meaning, 'present':a.counsel_present_ind}
+                        ) filter (where a.counsel_present_ind)
+                    )
                 )
             ) as counsel_present_flags
         from {{ ref("stg_court__hearing_attendance") }} as a
-        inner join
-            (
-                select h.hearing_id, q.party_id, min(q.role_cd_meaning) as role_cd_meaning
-                from {{ ref("stg_court__hearings") }} as h
-                inner join {{ ref("stg_court__parties") }} as q on h.case_no = q.case_no
-                group by all
-            ) as p
-            on a.hearing_id = p.hearing_id
-            and a.party_id = p.party_id
+        inner join {{ ref("stg_court__hearings") }} as h on a.hearing_id = h.hearing_id
+        inner join {{ ref("stg_court__parties") }} as p on h.case_no = p.case_no and a.party_id = p.party_id
         group by a.hearing_id
     ),
 
@@ -79,7 +79,7 @@ with
             end as docket_type,
             h.hearing_type_cd in ('HEARING', 'OTH') as is_type_inferred,
             h.hearing_type_cd = 'ADJD' as is_combined,
-            coalesce(h.modality_cd_meaning = 'PAPER', false) as is_on_papers,
+            coalesce(h.modality_cd_meaning = 'paper', false) as is_on_papers,
             cast(h.scheduled_ts as date) as scheduled_date,
             cast(h.held_ts as date) as held_date,
             case

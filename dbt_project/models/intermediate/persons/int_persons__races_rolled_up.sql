@@ -35,12 +35,12 @@ with
         select
             i.person_id,
             3,
-            e.race_meaning = 'AIAN',
-            e.race_meaning = 'ASIAN',
-            e.race_meaning = 'BLACK',
-            e.race_meaning = 'NHPI',
-            e.race_meaning = 'WHITE',
-            e.ethnicity_meaning = 'HISPANIC',
+            e.race_meaning = 'aian',
+            e.race_meaning = 'asian',
+            e.race_meaning = 'black',
+            e.race_meaning = 'nhpi',
+            e.race_meaning = 'white',
+            e.ethnicity_meaning = 'yes',
             e.race is not null or e.ethnicity is not null
         from {{ ref("stg_medicaid__eligibility") }} as e
         inner join {{ join_person("i", "medicaid", "e.msis_id") }}

@@ -154,9 +154,9 @@ select
     cast(seq as integer) as seq,
     min(piece_start) as start_date,
     nullif(max(piece_end), date '9999-12-31') as end_date,
-    any_value(setting_type) as setting_type,
-    any_value(provider_id) as provider_id,
-    any_value(is_kin) as is_kin,
-    any_value(is_afcars_placement) as is_afcars_placement
+    min(setting_type) as setting_type,
+    min(provider_id) as provider_id,
+    bool_or(is_kin) as is_kin,
+    bool_or(is_afcars_placement) as is_afcars_placement
 from numbered
 group by removal_id, seq

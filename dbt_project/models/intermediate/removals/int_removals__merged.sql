@@ -74,7 +74,7 @@ with
     ),
 
     matched as (
-        select o.removal_id, min_by(f.discharge_reason, f.removal_date) as federal_reason
+        select o.removal_id, min_by(f.discharge_reason, f.removal_date || f.removal_id) as federal_reason
         from own as o
         inner join
             federal as f

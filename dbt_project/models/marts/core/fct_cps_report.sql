@@ -34,11 +34,13 @@ with
             person_id,
             referral_id,
             min_by(disposition, gravity) as disposition,
-            min_by(perpetrator_role, gravity) as perpetrator_role,
+            min_by(perpetrator_role, gravity || coalesce(perpetrator_role, '~')) as perpetrator_role,
             min_by(
                 incident_date, gravity * 100000 + coalesce(incident_date - date '1900-01-01', 99999)
             ) as incident_date,
-            min_by(disposition_date, gravity) as disposition_date,
+            min_by(
+                disposition_date, gravity || coalesce(cast(disposition_date as varchar), '~')
+            ) as disposition_date,
             bool_or(is_fatal) as is_fatal,
             -- A victim of alternative response (code 3) is a victim in the federal sense, though nothing
             -- was substantiated.

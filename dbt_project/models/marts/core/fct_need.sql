@@ -3,7 +3,7 @@
 select
     {{ source_key("court_team", ["n.need_id"]) }} as need_id,
     i.person_id,
-    min_by(n.need_domain_cd_meaning, n.identified_date) as need_domain,
+    min_by(n.need_domain_cd_meaning, n.identified_date || n.need_domain_cd_meaning) as need_domain,
     min(n.identified_date) as identified_date,
     'court_team' as source
 from {{ ref("stg_court_team__needs_referrals") }} as n

@@ -19,12 +19,12 @@ with
 
 select
     {{ source_key("court", ["petition_id"]) }} as petition_id,
-    any_value({{ source_key("court", ["case_no"]) }}) as case_id,
+    min({{ source_key("court", ["case_no"]) }}) as case_id,
     person_id,
     parent_id,
-    any_value(petition_type_cd_meaning) as petition_type,
+    min(petition_type_cd_meaning) as petition_type,
     min(filed_date) as filed_date,
-    any_value(disposition_date) as disposition_date,
-    any_value(disposition_cd_meaning) as result
+    min(disposition_date) as disposition_date,
+    min(disposition_cd_meaning) as result
 from petitions
 group by petition_id, person_id, parent_id

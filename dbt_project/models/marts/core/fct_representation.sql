@@ -1,8 +1,8 @@
 select
     {{ source_key("court", ["a.case_no"]) }} as case_id,
     {{ source_key("court", ["a.person_represented_party_id"]) }} as party_id,
-    any_value(i.person_id) as person_id,
-    any_value(p.role_cd_meaning) as party_role,
+    min(i.person_id) as person_id,
+    min(p.role_cd_meaning) as party_role,
     {{ source_key("court", ["a.attorney_id"]) }} as counsel_id,
     a.role_cd_meaning as counsel_role,
     a.appointed_date,
