@@ -18,16 +18,9 @@ from typing import Any
 import duckdb
 
 from pipelines import dbt
+from pipelines.measures import STANDARD_COLUMNS
 from pipelines.settings import Jurisdiction
 from pipelines.storage import Workspace, atomic_path, connect, identifier, quoted
-
-#: The standard output row, in this order; what a measure adds to it follows.
-STANDARD_COLUMNS = (
-    "metric_id", "metric_version", "variant", "period_start", "period_end", "site_id", "stratum_type", "stratum_value",
-    "numerator", "denominator", "value", "ci_low", "ci_high", "ci_method", "n_excluded_by_rule", "n_not_observable",
-    "match_rate", "maturity_flag", "suppress_flag", "suppress_reason", "benchmark_value", "benchmark_source",
-    "data_cutoff",
-)  # fmt: skip
 
 #: Other names a table or its columns may come under.
 _TABLE_ALIASES = {"brg_family_member": "bridge_family_person", "brg_source_id": "bridge_source_id"}
@@ -232,7 +225,7 @@ def _load_file(database: duckdb.DuckDBPyConnection, path: Path, target: _Target,
     if wrong:
         counts = database.execute(f"select {', '.join(sql for _, _, sql in wrong)} from given").fetchone() or ()
         bad = [
-            f"{path.name}: column {name}: {count} value{'s are' if count > 1 else ' is'} no {kind}{_HINTS.get(kind, '')}"
+            f"{path.name}: column {name}: values that are no {kind}{_HINTS.get(kind, '')}: {count}"
             for (name, kind, _), count in zip(wrong, counts, strict=True)
             if count
         ]
