@@ -14,9 +14,7 @@
             then least(r.discharge_date, {{ add_months("p.dob", 216) }})
         end as end_date,
         case
-            when
-                {{ add_months("p.dob", 216) }}
-                <= least(coalesce(r.discharge_date, {{ cutoff() }}), {{ cutoff() }})
+            when {{ add_months("p.dob", 216) }} <= least(coalesce(r.discharge_date, {{ cutoff() }}), {{ cutoff() }})
             then 'AGE_18'
             when r.discharge_date <= {{ cutoff() }}
             then r.discharge_reason
@@ -28,9 +26,7 @@
 {%- endmacro %}
 
 {#- Exits that count as permanency (C11). -#}
-{% macro is_permanency(reason) -%}
-    coalesce({{ reason }} in ('REUN', 'REL', 'GUARD', 'ADOPT'), false)
-{%- endmacro %}
+{% macro is_permanency(reason) -%} coalesce({{ reason }} in ('REUN', 'REL', 'GUARD', 'ADOPT'), false) {%- endmacro %}
 
 {#-
     The rows of ``units`` with site_id added: the site of the Safe Babies enrolment active on ``index_date`` (C16) or,
@@ -98,24 +94,12 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- The strata every measure is shown in: the jurisdiction, each site, each county. Needs site_id and county. -#}
-{% macro strata() -%}
-    unnest(
-        [
-            {'stratum_type':'all', 'stratum_value':'all', 'stratum_site':cast(null as varchar)},
-            {'stratum_type':'site', 'stratum_value':site_id, 'stratum_site':site_id},
-            {'stratum_type':'county', 'stratum_value':county, 'stratum_site':cast(null as varchar)}
-        ],
-        recursive := true
-    )
-{%- endmacro %}
-
 {#-
     The standard output row (catalogue 1.7) from ``summary``, whose columns are metric_id, variant, period_start,
     period_end, stratum_site, stratum_type, stratum_value, numerator, denominator, value, ci_low, ci_high, ci_method,
     n_excluded_by_rule, n_not_observable, is_mature. Not mature means no numerator and no value, never a partial one.
 -#}
-{% macro standard_rows(summary, needs, version, linked=false, show_immature=false) -%}
+{% macro standard_rows(summary, needs, version, linked=false, show_immature=false, more=[]) -%}
     {%- set judged = "true" if show_immature else "s.is_mature" -%}
     {%- set match_rate = "s.denominator / nullif(s.denominator + s.n_not_observable, 0)" -%}
     select
@@ -152,6 +136,19 @@
             then 'difference 1 to 10'
             when s.denominator between 1 and 29
             then 'denominator under 30'
+            {%- if "reference_numerator" in more %}
+                when s.reference_numerator between 0 and 10 or s.reference_denominator between 0 and 29
+                then 'group compared with under 30 or at most 10 events'
+            {%- endif %}
+            -- Stability: STA-1 for proportions, STA-2 and STA-3 for rates.
+            when s.ci_method = 'wilson' and s.ci_high - s.ci_low > 0.3
+            then 'interval wider than 30 points'
+            when s.ci_method = 'garwood' and s.denominator > 0 and s.numerator < 10
+            then 'under 10 events'
+            when s.ci_method = 'garwood' and s.ci_high - s.ci_low > 1.6 * s.value
+            then 'interval wider than 160 % of the rate'
+            when s.ci_method = 'garwood' and s.stratum_type <> 'all' and s.numerator < 20
+            then 'unstable: under 20 events'
             {%- if linked %}
                 when {{ match_rate }} < {{ var("match_rate_floor") }} then 'match rate under the floor'
             {%- endif %}
@@ -160,6 +157,7 @@
         b.benchmark_value,
         b.benchmark_source,
         {{ cutoff() }} as data_cutoff
+        {%- for column in more %}, s.{{ column }}{% endfor %}
     from {{ summary }} as s
     left join
         (
@@ -173,8 +171,11 @@
         and coalesce(b.variant = s.variant, true)
 {%- endmacro %}
 
-{#- ``counted`` plus one empty row for the jurisdiction in every period in which a measure had no unit at all. -#}
-{% macro with_empty_periods(counted, measures) -%}
+{#-
+    ``counted`` plus one empty row for the jurisdiction in every period in which a measure had no unit at all. ``periods``
+    is a query giving period_start and period_end where they are not the metric periods.
+-#}
+{% macro with_empty_periods(counted, measures, periods=none) -%}
     select *
     from {{ counted }}
     union all by name
@@ -195,7 +196,7 @@
                     ('{{ metric_id }}', '{{ variant }}'){{ "," if not loop.last }}
                 {%- endfor %}
         ) as m(metric_id, variant)
-    cross join ({{ metric_periods() }}) as p
+    cross join ({{ periods or metric_periods() }}) as p
     where
         not exists (
             select 1
@@ -213,21 +214,13 @@
     site_id, county, exclusion (the rule that takes it out, else null), is_observable, is_numerator. ``measures`` lists the
     (metric_id, variant) pairs, so that a period in which nobody qualified still has its row, with value null.
     ``follow_up_months``: a period is judged only when it ended that long before the cut-off (C5); none where each unit
-    carries its own maturity.
+    carries its own maturity. ``matures_on``: the date itself, where it does not hang on the period's end. ``periods``: see
+    with_empty_periods.
 -#}
-{% macro proportion_rows(units, measures, needs, version, linked=false, follow_up_months=0) %}
-    stratified as (
-        select
-            metric_id,
-            variant,
-            period_start,
-            period_end,
-            exclusion,
-            is_observable,
-            is_numerator,
-            {{ strata() }}
-        from {{ units }}
-    ),
+{% macro proportion_rows(
+    units, measures, needs, version, linked=false, follow_up_months=0, matures_on=none, periods=none
+) %}
+    stratified as ({{ stratified(units) }}),
 
     counted as (
         select
@@ -247,7 +240,7 @@
         group by all
     ),
 
-    framed as ({{ with_empty_periods("counted", measures) }}),
+    framed as ({{ with_empty_periods("counted", measures, periods) }}),
 
     summary as (
         select
@@ -256,7 +249,8 @@
             {{ wilson_low("numerator", "denominator") }} as ci_low,
             {{ wilson_high("numerator", "denominator") }} as ci_high,
             'wilson' as ci_method,
-            {% if follow_up_months is none %} true
+            {% if matures_on is not none %} {{ matures_on }} <= {{ cutoff() }}
+            {% elif follow_up_months is none %} true
             {% else %} {{ add_months("period_end", follow_up_months) }} <= {{ cutoff() }}
             {% endif %} as is_mature
         from framed

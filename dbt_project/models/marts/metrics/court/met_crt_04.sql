@@ -51,9 +51,7 @@ with
             on d.due_on between p.period_start and p.period_end
             and d.due_on <= {{ cutoff() }}
             and coalesce(d.end_date > d.due_on, true)
-        qualify
-            row_number() over (partition by p.period_start, d.person_id order by d.removal_date, d.removal_id)
-            = 1
+        qualify row_number() over (partition by p.period_start, d.person_id order by d.removal_date, d.removal_id) = 1
     ),
 
     sited as ({{ with_site("cohort", "due_on") }}),
@@ -64,6 +62,8 @@ with
             'warehouse' as variant,
             u.period_start,
             u.period_end,
+            u.person_id,
+            u.due_on as index_date,
             u.site_id,
             u.county,
             cast(null as varchar) as exclusion,
@@ -84,8 +84,7 @@ with
                     and h.hearing_type = 'PERM'
                     and h.held_date >= u.removal_date
                     and (
-                        {{ within_window("h.held_date", "u.entered_care_on", 12) }}
-                        or n.finding_date >= u.removal_date
+                        {{ within_window("h.held_date", "u.entered_care_on", 12) }} or n.finding_date >= u.removal_date
                     )
             ) as is_numerator
         from sited as u

@@ -53,9 +53,7 @@ with
             last_day(cast(month_start as date)) as month_end
         from
             periods,
-            unnest(generate_series(date_trunc('month', period_start), period_end, interval 1 month)) as m(
-                month_start
-            )
+            unnest(generate_series(date_trunc('month', period_start), period_end, interval 1 month)) as m(month_start)
         where month_start >= period_start and last_day(cast(month_start as date)) <= period_end
     ),
 
@@ -89,6 +87,8 @@ with
             'warehouse' as variant,
             u.period_start,
             u.period_end,
+            cast(null as varchar) as person_id,
+            cast(null as date) as index_date,
             u.site_id,
             u.county,
             cast(null as varchar) as exclusion,

@@ -9,9 +9,7 @@ with
         select p.period_start, p.period_end, e.*
         from periods as p
         inner join episodes as e on e.removal_date between p.period_start and p.period_end
-        qualify
-            row_number() over (partition by p.period_start, e.person_id order by e.removal_date, e.removal_id)
-            = 1
+        qualify row_number() over (partition by p.period_start, e.person_id order by e.removal_date, e.removal_id) = 1
     ),
 
     -- A trial home visit the child was discharged from: the unbroken run of such rows at the end of the
@@ -74,6 +72,8 @@ with
             variant,
             period_start,
             period_end,
+            person_id,
+            removal_date as index_date,
             site_id,
             county,
             coalesce(
@@ -85,9 +85,7 @@ with
             ) as exclusion,
             true as is_observable,
             coalesce(
-                {{ is_permanency("end_reason") }}
-                and {{ within_window("adjusted_exit", "removal_date", 12) }},
-                false
+                {{ is_permanency("end_reason") }} and {{ within_window("adjusted_exit", "removal_date", 12) }}, false
             ) as is_numerator
         from sited
         cross join (values ('warehouse'), ('federal_comparable')) as v(variant)

@@ -22,14 +22,14 @@ with
             end as exclusion
         from periods as p
         inner join episodes as e on e.removal_date between p.period_start and p.period_end
-        qualify
-            row_number() over (partition by p.period_start, e.person_id order by e.removal_date, e.removal_id)
-            = 1
+        qualify row_number() over (partition by p.period_start, e.person_id order by e.removal_date, e.removal_id) = 1
     ),
 
     sited as ({{ with_site("entries", "removal_date", until="end_date") }}),
 
-    stratified as (select *, {{ strata() }} from sited),
+    indexed as (select *, removal_date as index_date from sited),
+
+    stratified as ({{ stratified("indexed") }}),
 
     cohort as (
         select *, end_reason = 'REUN' as is_reunified, end_date is not null as is_exit
@@ -53,9 +53,7 @@ with
         group by period_start, stratum_type, stratum_value, days
         window
             later as (
-                partition by period_start, stratum_type, stratum_value
-                order by days desc
-                rows unbounded preceding
+                partition by period_start, stratum_type, stratum_value order by days desc rows unbounded preceding
             )
     ),
 
@@ -72,13 +70,9 @@ with
             ) as survival_before,
             -- Among the reunified alone nobody is censored: Kaplan-Meier with Greenwood's variance.
             product(1 - reunified / nullif(reunified_at_risk, 0)) over so_far as not_yet,
-            sum(reunified / nullif(reunified_at_risk * (reunified_at_risk - reunified), 0)) over so_far
-            as greenwood
+            sum(reunified / nullif(reunified_at_risk * (reunified_at_risk - reunified), 0)) over so_far as greenwood
         from days
-        window
-            so_far as (
-                partition by period_start, stratum_type, stratum_value order by days rows unbounded preceding
-            )
+        window so_far as (partition by period_start, stratum_type, stratum_value order by days rows unbounded preceding)
     ),
 
     incidence as (
@@ -113,10 +107,7 @@ with
             ) as cif_variance,
             pow(not_yet, 2) * greenwood as not_yet_variance
         from incidence
-        window
-            so_far as (
-                partition by period_start, stratum_type, stratum_value order by days rows unbounded preceding
-            )
+        window so_far as (partition by period_start, stratum_type, stratum_value order by days rows unbounded preceding)
     ),
 
     medians as (
@@ -129,12 +120,8 @@ with
             min(days) filter (where cif >= 0.5 - 1e-12) as cohort_days,
             min(days) filter (where {{ log_log_limit("cif", "cif_variance", 1) }} >= 0.5) as cohort_low,
             min(days) filter (where {{ log_log_limit("cif", "cif_variance", -1) }} >= 0.5) as cohort_high,
-            min(days) filter (
-                where {{ log_log_limit("not_yet", "not_yet_variance", -1) }} <= 0.5
-            ) as conditional_low,
-            min(days) filter (
-                where {{ log_log_limit("not_yet", "not_yet_variance", 1) }} <= 0.5
-            ) as conditional_high
+            min(days) filter (where {{ log_log_limit("not_yet", "not_yet_variance", -1) }} <= 0.5) as conditional_low,
+            min(days) filter (where {{ log_log_limit("not_yet", "not_yet_variance", 1) }} <= 0.5) as conditional_high
         from curves
         group by all
     ),

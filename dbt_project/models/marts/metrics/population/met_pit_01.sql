@@ -17,16 +17,15 @@ with
     in_care as (
         select d.counted_on, e.person_id, e.county
         from dates as d
-        inner join
-            episodes as e on e.removal_date <= d.counted_on and coalesce(e.end_date > d.counted_on, true)
-        qualify
-            row_number() over (partition by d.counted_on, e.person_id order by e.removal_date, e.removal_id)
-            = 1
+        inner join episodes as e on e.removal_date <= d.counted_on and coalesce(e.end_date > d.counted_on, true)
+        qualify row_number() over (partition by d.counted_on, e.person_id order by e.removal_date, e.removal_id) = 1
     ),
 
     sited as ({{ with_site("in_care", "counted_on") }}),
 
-    stratified as (select counted_on, {{ strata() }} from sited),
+    indexed as (select *, counted_on as index_date from sited),
+
+    stratified as ({{ stratified("indexed") }}),
 
     counted as (
         select counted_on, stratum_site, stratum_type, stratum_value, count(*) as n

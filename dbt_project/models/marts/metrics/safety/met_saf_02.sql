@@ -18,25 +18,15 @@ with
         select 'SAF-02' as metric_id, p.period_start, p.period_end, v.*, v.report_date as index_date
         from periods as p
         inner join victimizations as v on v.report_date between p.period_start and p.period_end
-        qualify
-            row_number() over (partition by p.period_start, v.person_id order by v.report_date, v.report_id)
-            = 1
+        qualify row_number() over (partition by p.period_start, v.person_id order by v.report_date, v.report_id) = 1
     ),
 
     initial_enrollments as (
         select
-            'SAF-02p' as metric_id,
-            p.period_start,
-            p.period_end,
-            e.person_id,
-            e.county,
-            e.enrolled_date as index_date
+            'SAF-02p' as metric_id, p.period_start, p.period_end, e.person_id, e.county, e.enrolled_date as index_date
         from periods as p
-        inner join
-            {{ ref("fct_enrollment_sbct") }} as e on e.enrolled_date between p.period_start and p.period_end
-        qualify
-            row_number() over (partition by p.period_start, e.person_id order by e.enrolled_date, e.site_id)
-            = 1
+        inner join {{ ref("fct_enrollment_sbct") }} as e on e.enrolled_date between p.period_start and p.period_end
+        qualify row_number() over (partition by p.period_start, e.person_id order by e.enrolled_date, e.site_id) = 1
     ),
 
     indexed as (
@@ -58,6 +48,8 @@ with
             'warehouse' as variant,
             u.period_start,
             u.period_end,
+            u.person_id,
+            u.index_date,
             u.site_id,
             u.county,
             cast(null as varchar) as exclusion,

@@ -9,20 +9,14 @@ with
     -- two episodes,
     -- the latest.
     served as (
-        select
-            p.period_start,
-            p.period_end,
-            e.*,
-            least(coalesce(e.end_date, p.period_end), p.period_end) as counted_to
+        select p.period_start, p.period_end, e.*, least(coalesce(e.end_date, p.period_end), p.period_end) as counted_to
         from periods as p
         inner join
             episodes as e
             on e.removal_date <= p.period_end
             and coalesce(e.end_date > p.period_start and e.end_date > e.removal_date, true)
         qualify
-            row_number() over (
-                partition by p.period_start, e.person_id order by e.removal_date desc, e.removal_id desc
-            )
+            row_number() over (partition by p.period_start, e.person_id order by e.removal_date desc, e.removal_id desc)
             = 1
     ),
 
@@ -78,6 +72,8 @@ with
             variant,
             period_start,
             period_end,
+            person_id,
+            counted_to as index_date,
             site_id,
             county,
             case

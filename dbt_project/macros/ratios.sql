@@ -1,0 +1,52 @@
+{#- Ratios of two groups with 95 % intervals on the log scale, and tests of their difference. -#}
+{#- Interval limit of a ratio from the standard error of its logarithm; null where either is. ``side`` is -1 or 1. -#}
+{% macro ratio_limit(ratio, log_se, side) -%}
+    ({{ ratio }}) * exp({{ side }} * {{ z95() }} * ({{ log_se }}))
+{%- endmacro %}
+
+{#- Standard error of the log of a ratio of two proportions, x1 of n1 against x2 of n2 (Katz 1978). -#}
+{% macro log_risk_ratio_se(x1, n1, x2, n2) -%}
+    case
+        when {{ x1 }} > 0 and {{ x2 }} > 0
+        then sqrt(greatest(1.0 / {{ x1 }} - 1.0 / {{ n1 }}, 0) + greatest(1.0 / {{ x2 }} - 1.0 / {{ n2 }}, 0))
+    end
+{%- endmacro %}
+
+{#- Odds ratio of x1 of n1 against x2 of n2; null when a cell of the table is empty. -#}
+{% macro odds_ratio(x1, n1, x2, n2) -%}
+    cast({{ x1 }} as double) * ({{ n2 }} - {{ x2 }}) / nullif(cast({{ x2 }} as double) * ({{ n1 }} - {{ x1 }}), 0)
+{%- endmacro %}
+
+{#- Standard error of its log (Woolf 1955); null when a cell of the table is empty. -#}
+{% macro log_odds_ratio_se(x1, n1, x2, n2) -%}
+    case
+        when least({{ x1 }}, {{ n1 }} - {{ x1 }}, {{ x2 }}, {{ n2 }} - {{ x2 }}) > 0
+        then sqrt(1.0 / {{ x1 }} + 1.0 / ({{ n1 }} - {{ x1 }}) + 1.0 / {{ x2 }} + 1.0 / ({{ n2 }} - {{ x2 }}))
+    end
+{%- endmacro %}
+
+{#- Log of the number of ways to choose k of n. -#}
+{% macro ln_choose(n, k) -%}
+    (lgamma({{ n }} + 1) - lgamma({{ k }} + 1) - lgamma({{ n }} - ({{ k }}) + 1))
+{%- endmacro %}
+
+{#- Fisher's exact test, two-sided: the chance of a table no likelier than x1 of n1 against x2 of n2, margins given. -#}
+{% macro fisher_p(x1, n1, x2, n2) -%}
+    {%- set x = x1 ~ " + " ~ x2 -%}
+    {%- set n = n1 ~ " + " ~ n2 -%}
+    least(
+        list_sum(
+            list_transform(
+                range(cast(greatest(0, {{ x }} - {{ n2 }}) as bigint), cast(least({{ x }}, {{ n1 }}) as bigint) + 1),
+                lambda k: case
+                    when
+                        {{ ln_choose(n1, "k") }} + {{ ln_choose(n2, x ~ " - k") }}
+                        <= {{ ln_choose(n1, x1) }} + {{ ln_choose(n2, x2) }} + 1e-7
+                    then exp({{ ln_choose(n1, "k") }} + {{ ln_choose(n2, x ~ " - k") }} - {{ ln_choose(n, x) }})
+                    else 0
+                end
+            )
+        ),
+        1
+    )
+{%- endmacro %}

@@ -1,0 +1,171 @@
+-- EVL-01: recurrence of maltreatment, Safe Babies children against children of counties without a site: unadjusted odds
+-- ratio with Woolf's interval. Basis: children under 36 months with a first substantiated report in the period,
+-- judged as
+-- SAF-02. Variant svi_matched: counties nearest in social vulnerability; all_other_counties: every county of the state
+-- without a site. The regression with county-clustered errors is made from the analytic file, not here.
+with
+    periods as ({{ metric_periods() }}),
+
+    victimizations as (
+        select person_id, report_id, report_date, incident_date, county
+        from {{ ref("fct_cps_report") }}
+        where
+            disposition in ('SUBST', 'INDIC')
+            and not coalesce(is_unborn, false)
+            and coalesce(is_victim, true)
+            and report_date <= {{ cutoff() }}
+    ),
+
+    indexed as (
+        select p.period_start, p.period_end, v.*
+        from periods as p
+        inner join victimizations as v on v.report_date between p.period_start and p.period_end
+        inner join
+            {{ ref("dim_person") }} as d
+            on v.person_id = d.person_id
+            and v.report_date >= d.dob
+            and v.report_date < {{ add_months("d.dob", 36) }}
+        qualify row_number() over (partition by p.period_start, v.person_id order by v.report_date, v.report_id) = 1
+    ),
+
+    judged as (
+        select
+            i.*,
+            exists (
+                select 1
+                from victimizations as v
+                where
+                    v.person_id = i.person_id
+                    and v.report_date > {{ add_days("i.report_date", 14) }}
+                    and {{ within_window("v.report_date", "i.report_date", 12) }}
+                    and coalesce(v.incident_date <> i.incident_date, true)
+            ) as is_recurrence,
+            -- Enrollment follows the report by some weeks; a later one would credit the site with the time before it.
+            exists (
+                select 1
+                from {{ ref("fct_enrollment_sbct") }} as e
+                where
+                    e.person_id = i.person_id
+                    and e.enrolled_date <= {{ add_days("i.report_date", var("evl_01_enrolled_within_days")) }}
+                    and coalesce(e.closed_date >= i.report_date, true)
+            ) as is_enrolled
+        from indexed as i
+    ),
+
+    -- One release of the index for both sides: the last one not after the period.
+    vulnerability as (
+        select p.period_start, s.county_fips, s.rpl_themes
+        from periods as p
+        inner join {{ ref("ref_svi") }} as s on s.year <= year(p.period_end)
+        qualify s.year = max(s.year) over (partition by p.period_start)
+    ),
+
+    counties as (
+        select
+            p.period_start,
+            c.county,
+            v.rpl_themes,
+            exists (
+                select 1
+                from {{ ref("fct_enrollment_sbct") }} as e
+                where e.county = c.county and e.enrolled_date <= p.period_end
+            ) as has_site
+        from periods as p
+        cross join (select distinct county from victimizations where county is not null) as c
+        left join vulnerability as v on p.period_start = v.period_start and c.county = v.county_fips
+    ),
+
+    -- Each county without a site serves the site county it is nearest to (without replacement), at most so many of
+    -- them.
+    matched as (
+        select period_start, county
+        from
+            (
+                select o.period_start, o.county, s.county as site_county, abs(o.rpl_themes - s.rpl_themes) as distance
+                from counties as o
+                inner join
+                    counties as s
+                    on o.period_start = s.period_start
+                    and left(o.county, 2) = left(s.county, 2)
+                    and s.has_site
+                    and not o.has_site
+                    and abs(o.rpl_themes - s.rpl_themes) <= {{ var("evl_01_svi_caliper") }}
+                qualify row_number() over (partition by o.period_start, o.county order by distance, s.county) = 1
+            )
+        qualify
+            row_number() over (partition by period_start, site_county order by distance, county)
+            <= {{ var("evl_01_counties_per_site") }}
+    ),
+
+    arms as (
+        select j.*, v.variant, 'site' as arm
+        from judged as j
+        cross join (values ('svi_matched'), ('all_other_counties')) as v(variant)
+        where j.is_enrolled
+        union all
+        select j.*, 'svi_matched', 'comparison'
+        from judged as j
+        inner join matched as m on j.period_start = m.period_start and j.county = m.county
+        where not j.is_enrolled
+        union all
+        select j.*, 'all_other_counties', 'comparison'
+        from judged as j
+        inner join counties as c on j.period_start = c.period_start and j.county = c.county and not c.has_site
+        where not j.is_enrolled
+    ),
+
+    counted as (
+        select
+            'EVL-01' as metric_id,
+            variant,
+            period_start,
+            period_end,
+            cast(null as varchar) as stratum_site,
+            'all' as stratum_type,
+            'all' as stratum_value,
+            count(*) filter (where arm = 'site' and is_recurrence) as numerator,
+            count(*) filter (where arm = 'site') as denominator,
+            count(*) filter (where arm = 'comparison' and is_recurrence) as reference_numerator,
+            count(*) filter (where arm = 'comparison') as reference_denominator,
+            0 as n_not_observable
+        from arms
+        group by all
+    ),
+
+    framed as ({{ with_empty_periods("counted", [["EVL-01", "svi_matched"], ["EVL-01", "all_other_counties"]]) }}),
+
+    ratios as (
+        select
+            * replace (
+                coalesce(reference_numerator, 0) as reference_numerator,
+                coalesce(reference_denominator, 0) as reference_denominator
+            ),
+            {{ odds_ratio("numerator", "denominator", "reference_numerator", "reference_denominator") }} as ratio,
+            {{
+                log_odds_ratio_se(
+                    "numerator", "denominator", "reference_numerator", "reference_denominator"
+                )
+            }} as log_se
+        from framed
+    ),
+
+    summary as (
+        select
+            *,
+            round(ratio, 6) as value,
+            round({{ ratio_limit("ratio", "log_se", -1) }}, 6) as ci_low,
+            round({{ ratio_limit("ratio", "log_se", 1) }}, 6) as ci_high,
+            'woolf' as ci_method,
+            cast(null as varchar) as n_excluded_by_rule,
+            {{ add_months("period_end", 12) }} <= {{ cutoff() }} as is_mature
+        from ratios
+    )
+
+    {{
+    standard_rows(
+        "summary",
+        needs=["child_welfare", "court_team"],
+        version="1.0.0",
+        more=["reference_numerator", "reference_denominator"],
+    )
+}}
