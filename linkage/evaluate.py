@@ -42,8 +42,8 @@ def _ratio(a: float, b: float) -> float:
 def evaluate(linkage_dir: Path, truth_dir: Path) -> Evaluation:
     """Compare ``person_crosswalk.parquet`` (and ``parent_child.parquet``) of ``linkage_dir`` with the truth.
 
-    ``truth_dir`` holds ``person_truth.parquet (source_system, source_record_id, true_person_id)`` and, for families,
-    ``parent_child_truth.parquet (child_true_person_id, parent_true_person_id)``.
+    ``truth_dir`` holds ``person_records.parquet (source_system, source_record_id, true_person_id)`` and, for families,
+    ``parent_child.parquet (true_child_id, true_parent_id)``.
     """
     con = connect()
     try:
@@ -57,7 +57,7 @@ def _evaluate(con: duckdb.DuckDBPyConnection, linkage_dir: Path, truth_dir: Path
     create table placed as
     select source_system, source_record_id, person_id as found, true_person_id::varchar as truth
     from read_parquet({quoted(linkage_dir / "person_crosswalk.parquet")}) as f
-    join read_parquet({quoted(truth_dir / "person_truth.parquet")}) as t using (source_system, source_record_id)
+    join read_parquet({quoted(truth_dir / "person_records.parquet")}) as t using (source_system, source_record_id)
     """)
 
     def pairs(columns: str) -> int:
@@ -105,7 +105,7 @@ def _evaluate(con: duckdb.DuckDBPyConnection, linkage_dir: Path, truth_dir: Path
         from p group by all order by system_a, system_b
         """,
     )
-    truth_file, found_file = truth_dir / "parent_child_truth.parquet", linkage_dir / "parent_child.parquet"
+    truth_file, found_file = truth_dir / "parent_child.parquet", linkage_dir / "parent_child.parquet"
     if truth_file.exists() and found_file.exists():
         con.execute("""
         create table holder as
@@ -122,7 +122,7 @@ def _evaluate(con: duckdb.DuckDBPyConnection, linkage_dir: Path, truth_dir: Path
         edges, right = con.execute(f"""
         with f as (select distinct child_person_id, parent_person_id from read_parquet({quoted(found_file)})
                    where role in ('mother', 'father', 'parent', 'putative_father')),
-        t as (select distinct child_true_person_id::varchar as c, parent_true_person_id::varchar as p
+        t as (select distinct true_child_id::varchar as c, true_parent_id::varchar as p
               from read_parquet({quoted(truth_file)}))
         select count(*), count(*) filter (t.c is not null and hc.found = f.child_person_id
                                           and hp.found = f.parent_person_id)
@@ -131,7 +131,7 @@ def _evaluate(con: duckdb.DuckDBPyConnection, linkage_dir: Path, truth_dir: Path
         left join t on t.c = c.truth and t.p = p.truth
         """).fetchall()[0]
         known = con.execute(f"""
-        select count(*) from (select distinct child_true_person_id::varchar as c, parent_true_person_id::varchar as p
+        select count(*) from (select distinct true_child_id::varchar as c, true_parent_id::varchar as p
             from read_parquet({quoted(truth_file)})) t
         where c in (select truth from placed) and p in (select truth from placed)
         """).fetchall()[0][0]

@@ -50,6 +50,11 @@ def _columns(con: duckdb.DuckDBPyConnection, relation: str) -> set[str]:
     return {row[0].lower() for row in con.execute(f"describe select * from {relation}").fetchall()}
 
 
+def _case_number(column: str) -> str:
+    """SQL for a case number without dashes, blanks and zero padding: agencies quote each other's numbers freely."""
+    return f"regexp_replace(replace(kw_words({column}), ' ', ''), '(^|[A-Z])0+', '\\1', 'g')"
+
+
 def _input(con: duckdb.DuckDBPyConnection, relation: str) -> None:
     """``input_rows``: ``relation`` with every documented column, in the documented type."""
     present = _columns(con, relation)
@@ -424,13 +429,14 @@ def prepare(
     _finished(con)
     dropped = _statements(con, relationships)
     con.execute("create or replace table members (source_system varchar, case_key varchar, rid bigint, role varchar)")
-    con.execute(
-        "insert into members select source_system, case_key, rid, record_role from records where case_key is not null"
-    )
+    con.execute(f"""
+    insert into members select source_system, {_case_number("case_key")}, rid, record_role
+    from records where case_key is not null
+    """)
     if case_members is not None:
         con.execute(f"""
         insert into members
-        select c.source_system, c.case_key, r.rid, c.role from {case_members} c
+        select c.source_system, {_case_number("c.case_key")}, r.rid, c.role from {case_members} c
         join records r on r.source_system = c.source_system and r.source_record_id = c.source_record_id
         where c.case_key is not null
         """)
@@ -449,7 +455,8 @@ def prepare(
     con.execute("create or replace table links (system_a varchar, case_a varchar, system_b varchar, case_b varchar)")
     if case_links is not None:
         con.execute(f"""
-        insert into links select distinct source_system, case_key, other_system, other_case_key
+        insert into links select distinct source_system, {_case_number("case_key")}, other_system,
+            {_case_number("other_case_key")}
         from {case_links} where case_key is not null and other_case_key is not null
         """)
     write_parquet(con, "select * from records order by rid", linkage_dir / "records.parquet")

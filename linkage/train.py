@@ -23,7 +23,7 @@ from linkage.store import connect, quoted, sha256, write_json
 #: Blocked pairs looked at in training; more changes nothing but the time.
 MAX_TRAINING_PAIRS = 1_500_000
 #: Records whose every pair is the sample of strangers.
-SAMPLED_RECORDS = 1_000
+SAMPLED_RECORDS = 900
 #: With fewer young children than this there is one model.
 MIN_CHILDREN = 400
 
@@ -48,15 +48,20 @@ def _fit_model(
     scorer.compare(start, "kw_train", "kw_seen")
     seen = scorer.patterns("kw_seen", names)
     seen = (seen[0], seen[1] * keep)
+    # The child model also meets pairs of a child and an adult, so its strangers are children against anybody.
     con.execute(f"""
     create or replace table kw_sample as
-    with chosen as (select rid from records where {where} order by hash(rid), rid limit {SAMPLED_RECORDS})
-    select a.rid as rid_l, b.rid as rid_r from chosen a join chosen b on a.rid < b.rid
+    with one as (select rid from records where {where} order by hash(rid), rid limit {SAMPLED_RECORDS}),
+    other as (select rid from records where {"true" if kind == "child" else where}
+              order by hash(rid), rid limit {SAMPLED_RECORDS})
+    select distinct least(a.rid, b.rid) as rid_l, greatest(a.rid, b.rid) as rid_r
+    from one a join other b on a.rid <> b.rid
     """)
     scorer.compare(start, "kw_sample", "kw_strangers")
     strangers: tuple[Ints, Floats] = scorer.patterns("kw_strangers", names)
     n = con.execute(f"select count(*) from records where {where}").fetchall()[0][0]
-    total = n * (n - 1) / 2
+    everybody = con.execute("select count(*) from records").fetchall()[0][0]
+    total = n * (n - 1) / 2 + (n * (everybody - n) if kind == "child" else 0)
     for system in duplicate_free:
         own = con.execute(f"select count(*) from records where {where} and source_system = {quoted(system)}")
         k = own.fetchall()[0][0]

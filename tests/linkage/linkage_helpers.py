@@ -35,5 +35,3 @@ def standard(
     found = rows(con, f"select * from read_parquet('{tmp_path / 'linkage' / 'records.parquet'}')")
     con.close()
     return {(r["source_system"], r["source_record_id"]): r for r in found}, summary
-
-

@@ -544,7 +544,7 @@ DUPLICATE_FREE = {"survey": ("census", "registry"), "agencies": ("medicaid",)}
 def write(
     folder: Path, shape: str = "survey", seed: int = 1, households: int = 1500, level: float = 1.0, ssn: bool = True
 ) -> None:
-    """Write ``records.parquet``, ``relationships.parquet``, ``person_truth.parquet``, ``parent_child_truth.parquet``.
+    """Write ``records.parquet``, ``relationships.parquet``, ``truth/person_records.parquet``, ``truth/parent_child.parquet``.
 
     For the ``agencies`` shape also ``staged/<system>__*.parquet`` in the columns linkage reads at night.
     """
@@ -554,10 +554,11 @@ def write(
             r.pop("ssn", None)
     names = list(dict.fromkeys(k for r in records for k in r))
     table = pa.table({n: pa.array([r.get(n) for r in records]) for n in names})
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "truth").mkdir(parents=True, exist_ok=True)
     pq.write_table(table.drop_columns(["true_person_id"]), folder / "records.parquet")
     pq.write_table(
-        table.select(["source_system", "source_record_id", "true_person_id"]), folder / "person_truth.parquet"
+        table.select(["source_system", "source_record_id", "true_person_id"]),
+        folder / "truth" / "person_records.parquet",
     )
     relationships = pa.Table.from_pylist(kin)
     pq.write_table(relationships, folder / "relationships.parquet")
@@ -570,11 +571,11 @@ def write(
     pq.write_table(
         pa.table(
             {
-                "child_true_person_id": [c for c, p in parents if (c, p) in said],
-                "parent_true_person_id": [p for c, p in parents if (c, p) in said],
+                "true_child_id": [c for c, p in parents if (c, p) in said],
+                "true_parent_id": [p for c, p in parents if (c, p) in said],
             }
         ),
-        folder / "parent_child_truth.parquet",
+        folder / "truth" / "parent_child.parquet",
     )
     if shape == "agencies":
         staged = folder / "staged"

@@ -51,8 +51,14 @@ def test_a_cannot_link_is_never_overruled_not_even_through_a_third() -> None:
 
 def test_must_against_cannot_is_reported_and_not_obeyed() -> None:
     found = cluster(
-        3, np.array([], dtype=np.int64), np.array([], dtype=np.int64), np.array([], dtype=np.float64), 0.0,
-        np.array([-1, -1, -1], dtype=np.int64), [(0, 1), (1, 2)], [(0, 2)],
+        3,
+        np.array([], dtype=np.int64),
+        np.array([], dtype=np.int64),
+        np.array([], dtype=np.float64),
+        0.0,
+        np.array([-1, -1, -1], dtype=np.int64),
+        [(0, 1), (1, 2)],
+        [(0, 2)],
     )
     assert found.contradictions == [(1, 2)]
     assert [int(x) for x in found.label] == [0, 0, 2]

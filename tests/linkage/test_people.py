@@ -35,7 +35,7 @@ def night(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_quality_does_not_fall_below_the_floor(trained: Path, night: Path) -> None:
-    found = linkage.evaluate(night / "linkage", trained)
+    found = linkage.evaluate(night / "linkage", trained / "truth")
     assert found.precision >= 0.995
     assert found.recall >= 0.98
     assert found.exact >= 0.98
@@ -45,8 +45,14 @@ def test_quality_does_not_fall_below_the_floor(trained: Path, night: Path) -> No
 
 def test_no_direct_identifier_leaves_for_the_warehouse(night: Path) -> None:
     columns = {
-        "person_crosswalk": ["source_system", "source_record_id", "person_id", "match_probability", "valid_from",
-                             "valid_to"],
+        "person_crosswalk": [
+            "source_system",
+            "source_record_id",
+            "person_id",
+            "match_probability",
+            "valid_from",
+            "valid_to",
+        ],
         "match_rates": ["system_a", "system_b", "population", "n_a", "n_linked", "rate"],
     }
     for name, expected in columns.items():
@@ -71,8 +77,13 @@ def test_training_again_gives_the_same_model(trained: Path, tmp_path: Path) -> N
     assert again.fingerprint == first.fingerprint
     assert again.mixtures == first.mixtures
     assert again.thresholds == first.thresholds
-    assert sorted(p.name for p in again.path.iterdir()) == ["adult.json", "card.json", "card.md", "child.json",
-                                                            "frequencies"]
+    assert sorted(p.name for p in again.path.iterdir()) == [
+        "adult.json",
+        "card.json",
+        "card.md",
+        "child.json",
+        "frequencies",
+    ]
 
 
 def test_a_model_of_another_splink_is_refused(trained: Path, tmp_path: Path) -> None:
@@ -86,8 +97,17 @@ def test_a_model_of_another_splink_is_refused(trained: Path, tmp_path: Path) -> 
 
 
 def person(system: str, key: str, first: str | None, last: str, born: str | None, **more: Any) -> dict[str, Any]:
-    return {"source_system": system, "source_record_id": key, "row_kind": "primary", "first_name": first,
-            "last_name": last, "birth_date": born, "state": "TX", "delivered_on": CUT, **more}
+    return {
+        "source_system": system,
+        "source_record_id": key,
+        "row_kind": "primary",
+        "first_name": first,
+        "last_name": last,
+        "birth_date": born,
+        "state": "TX",
+        "delivered_on": CUT,
+        **more,
+    }
 
 
 OAK = {"address_line": "12 OAK STREET", "city": "RIVERTON", "zip": "71001"}
@@ -117,22 +137,52 @@ def named(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict
         person("behavioral_health", "earl-junior", "EARL", "WINTERBOTTOM", "1989-09-30", sex="M", **OAK),
         # A newborn on its mother's Medicaid number.
         person("medicaid", "dana", "DANA", "BELLWETHER", "1995-03-01", sex="F", medicaid_id="M80000001", **ELM),
-        person("child_welfare", "danas-baby", "BABY GIRL", "BELLWETHER", "2025-02-01", sex="F",
-               medicaid_id="M80000001", **ELM, **child),
+        person(
+            "child_welfare",
+            "danas-baby",
+            "BABY GIRL",
+            "BELLWETHER",
+            "2025-02-01",
+            sex="F",
+            medicaid_id="M80000001",
+            **ELM,
+            **child,
+        ),
         # One name, one address, two foster children of one day: a placement joins nobody.
-        person("child_welfare", "noah", "NOAH", "ABERNATHY", "2022-01-07", sex="M", **ELM, address_role="placement",
-               **child),
-        person("child_welfare", "liam", "LIAM", "ZUCKERMAN", "2022-01-07", sex="M", **ELM, address_role="placement",
-               **child),
+        person(
+            "child_welfare",
+            "noah",
+            "NOAH",
+            "ABERNATHY",
+            "2022-01-07",
+            sex="M",
+            **ELM,
+            address_role="placement",
+            **child,
+        ),
+        person(
+            "child_welfare",
+            "liam",
+            "LIAM",
+            "ZUCKERMAN",
+            "2022-01-07",
+            sex="M",
+            **ELM,
+            address_role="placement",
+            **child,
+        ),
         # Kim changed her surname; number and birth date say who she is.
         person("medicaid", "kim", "KIMBERLY", "ASHWORTH", "1991-11-23", sex="F", ssn="411552367", **OAK),
         person("behavioral_health", "kim", "KIM", "VALENZUELA", "1991-11-23", sex="F", ssn="411552367", **ELM),
     ]
     for system in sorted({p["source_system"] for p in people}):
-        write_table([p for p in people if p["source_system"] == system], staged / f"{system}_more__person_records.parquet")
+        write_table(
+            [p for p in people if p["source_system"] == system], staged / f"{system}_more__person_records.parquet"
+        )
     kin = [
         {"source_system": s, "source_record_id": "rosa", "related_record_id": c, "relationship": "mother_of"}
-        for s in ("medicaid", "child_welfare") for c in ("ava", "mia")
+        for s in ("medicaid", "child_welfare")
+        for c in ("ava", "mia")
     ]
     write_table(kin, staged / "more__relationships.parquet")
     run(trained, staged, folder)
@@ -182,8 +232,9 @@ def test_twins_are_one_family_with_their_mother(named: tuple[dict[str, str], Pat
 
 def test_a_shared_foster_home_makes_no_family(named: tuple[dict[str, str], Path]) -> None:
     ids, folder = named
-    family = {r["person_id"]: r["family_id"]
-              for r in pq.read_table(folder / "linkage" / "family_member.parquet").to_pylist()}
+    family = {
+        r["person_id"]: r["family_id"] for r in pq.read_table(folder / "linkage" / "family_member.parquet").to_pylist()
+    }
     assert family[ids["child_welfare:noah"]] != family[ids["child_welfare:liam"]]
 
 
@@ -196,16 +247,20 @@ def test_reviewers_are_obeyed_and_remembered_by_record(trained: Path, tmp_path: 
     alone = [g[0] for g in groups.values() if len(g) == 1][:2]
     lines = ["decision_id,level,source_system_a,source_record_id_a,source_system_b,source_record_id_b"]
     for number, (level, (a, b)) in enumerate((("cannot_link", together), ("must_link", alone))):
-        lines.append(f"{number},{level},{a['source_system']},{a['source_record_id']},{b['source_system']},"
-                     f"{b['source_record_id']}")
+        lines.append(
+            f"{number},{level},{a['source_system']},{a['source_record_id']},{b['source_system']},"
+            f"{b['source_record_id']}"
+        )
     lines.append("9,must_link,medicaid,no-such-record,court,nor-this")
     decisions = tmp_path / "decisions.csv"
     decisions.write_text("\n".join(lines) + "\n", encoding="utf-8")
     summary = run(trained, trained / "staged", tmp_path, decisions)
     assert summary["people"]["decisions"] == 3
     assert summary["people"]["decisions_on_unknown_records"] == 1
-    now = {(r["source_system"], r["source_record_id"]): r["person_id"]
-           for r in pq.read_table(tmp_path / "linkage" / "person_crosswalk.parquet").to_pylist()}
+    now = {
+        (r["source_system"], r["source_record_id"]): r["person_id"]
+        for r in pq.read_table(tmp_path / "linkage" / "person_crosswalk.parquet").to_pylist()
+    }
 
     def at(row: dict[str, Any]) -> str:
         return now[(row["source_system"], row["source_record_id"])]
@@ -220,11 +275,15 @@ def test_any_files_are_linked_by_the_same_code(tmp_path: Path) -> None:
     summary = linkage.link_files(
         [tmp_path / "records.parquet"], out, tmp_path / "relationships.parquet", ("census", "registry")
     )
-    found = linkage.evaluate(out / "work", tmp_path)
+    found = linkage.evaluate(out / "work", tmp_path / "truth")
     assert found.f1 >= 0.985 and found.exact >= 0.97
     assert pq.read_schema(out / "person_crosswalk.parquet").names == ["source_system", "source_record_id", "person_id"]
-    assert pq.read_schema(out / "parent_child.parquet").names == ["child_person_id", "parent_person_id", "role",
-                                                                  "evidence"]
+    assert pq.read_schema(out / "parent_child.parquet").names == [
+        "child_person_id",
+        "parent_person_id",
+        "role",
+        "evidence",
+    ]
     assert pq.read_schema(out / "family_member.parquet").names == ["family_id", "person_id", "role"]
     assert (out / "scores.parquet").exists()
     assert "Linkage report" in (out / "report.html").read_text(encoding="utf-8")
@@ -232,10 +291,14 @@ def test_any_files_are_linked_by_the_same_code(tmp_path: Path) -> None:
 
 
 def test_files_with_nothing_but_names_or_a_million_placeholders_still_end(tmp_path: Path) -> None:
-    lines = [{"source_system": "x", "source_record_id": str(i), "first_name": "BABY BOY", "last_name": "UNKNOWN"}
-             for i in range(3000)]
-    lines += [{"source_system": "y", "source_record_id": str(i), "first_name": f, "last_name": "SMITH"}
-              for i, f in enumerate(["ANNA", "ANNA", "BERT", "CARLA"])]
+    lines = [
+        {"source_system": "x", "source_record_id": str(i), "first_name": "BABY BOY", "last_name": "UNKNOWN"}
+        for i in range(3000)
+    ]
+    lines += [
+        {"source_system": "y", "source_record_id": str(i), "first_name": f, "last_name": "SMITH"}
+        for i, f in enumerate(["ANNA", "ANNA", "BERT", "CARLA"])
+    ]
     records = write_table(lines, tmp_path / "r.parquet")
     summary = linkage.link_files([records], tmp_path / "out")
     assert summary["people"]["people"] >= 3000

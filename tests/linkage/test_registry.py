@@ -119,8 +119,11 @@ def test_every_promise_over_any_run_of_nights(history: list[dict[str, int]], ran
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 3), min_size=1), st.sampled_from("xyz"),
-       st.integers(0, 4))
+@given(
+    st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 3), min_size=1),
+    st.sampled_from("xyz"),
+    st.integers(0, 4),
+)
 def test_a_record_added_and_taken_away_leaves_no_trace(labels: dict[str, int], new: str, into: int) -> None:
     before, state, _ = night(State(), labels, DAY[0])
     _, state, _ = night(state, {**labels, new: into}, DAY[1])

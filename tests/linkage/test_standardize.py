@@ -54,9 +54,20 @@ def test_alias_and_address_rows_become_arrays_on_one_record(tmp_path: Path) -> N
 
 def test_a_baby_on_its_mothers_number_does_not_carry_it(tmp_path: Path) -> None:
     lines = [
-        {"first_name": "Dana", "last_name": "Bell", "birth_date": "1995-03-01", "medicaid_id": "M1", "delivered_on": CUT},
-        {"first_name": "BABY BOY", "last_name": "Bell", "birth_date": "2025-02-01", "medicaid_id": "M1",
-         "delivered_on": CUT},
+        {
+            "first_name": "Dana",
+            "last_name": "Bell",
+            "birth_date": "1995-03-01",
+            "medicaid_id": "M1",
+            "delivered_on": CUT,
+        },
+        {
+            "first_name": "BABY BOY",
+            "last_name": "Bell",
+            "birth_date": "2025-02-01",
+            "medicaid_id": "M1",
+            "delivered_on": CUT,
+        },
     ]
     found, summary = standard(tmp_path, lines)
     assert found[("a", "0")]["medicaid_id"] == "M1"
@@ -125,8 +136,12 @@ def test_claims_under_a_number_and_a_birth_date(tmp_path: Path) -> None:
         {"source_record_id": "M1~2025-02-01", "birth_date": "2025-02-01"},
     ]
     found, _ = standard(tmp_path, lines)
-    said = {(r["rid_a"], r["kind"]) for r in rows(
-        connect(), f"select rid_a, kind from read_parquet('{tmp_path / 'linkage' / 'constraints.parquet'}')")}
+    said = {
+        (r["rid_a"], r["kind"])
+        for r in rows(
+            connect(), f"select rid_a, kind from read_parquet('{tmp_path / 'linkage' / 'constraints.parquet'}')"
+        )
+    }
     assert said == {
         (found[("a", "M1~1995-03-01")]["rid"], "must"),
         (found[("a", "M1~2025-02-01")]["rid"], "cannot"),
