@@ -63,7 +63,12 @@ with
 
     -- Born babies may be billed under the mother's number: number and birth date together come first.
     resolved as (
-        select v.*, coalesce(baby.person_id, member.person_id) as person_id, l.content
+        select
+            v.*,
+            coalesce(baby.person_id, member.person_id) as person_id,
+            l.content,
+            coalesce(baby.person_id, member.person_id)
+            in (select person_id from {{ ref("int_clients__consented") }}) as is_consented
         from last_versions as v
         left join {{ join_person("baby", "medicaid", "v.msis_id || '~' || cast(v.claim_dob as varchar)") }}
         left join {{ join_person("member", "medicaid", "v.msis_id") }}
@@ -87,8 +92,14 @@ select
             diag_1,
             paid_amt,
             coalesce(content, claim_key)
-        order by claim_status_cat_meaning = 'denied', adjudication_date, claim_key
+        order by coalesce(claim_status_cat_meaning = 'denied', false), adjudication_date, claim_key
     )
     > 1 as is_duplicate
 from resolved
-where person_id is not null
+where
+    person_id is not null
+    -- A claim of a substance-use program is as protected as the program's own record (42 CFR Part 2).
+    and (
+        is_consented
+        or not exists (select 1 from {{ ref("ref_part2_provider") }} as p where p.npi = resolved.billing_npi)
+    )

@@ -22,4 +22,9 @@ left join
     and c.adjudication_date is not distinct from l.adjudication_date
     and c.adjustment_ind = l.adjustment_ind
     and coalesce(l.line_status_meaning <> 'void', true)
-where not c.is_duplicate
+where
+    not c.is_duplicate
+    and (
+        c.is_consented
+        or not exists (select 1 from {{ ref("ref_part2_provider") }} as p where p.npi = l.rendering_npi)
+    )

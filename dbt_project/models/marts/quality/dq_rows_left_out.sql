@@ -37,7 +37,7 @@ with
                     or h.type_of_claim_meaning not in ('fee_for_service', 'encounter')
                 then 'no_service_claim'
                 when f.claim_key is null
-                then 'replaced_voided_or_no_person'
+                then 'replaced_voided_no_person_or_no_consent'
                 when f.is_duplicate
                 then 'repeated'
             end as rule
