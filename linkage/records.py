@@ -400,6 +400,17 @@ def _statements(con: duckdb.DuckDBPyConnection, relationships: str | None) -> di
     select rid_a, rid_b, case relationship when 'same_person_as' then 'must' else 'cannot' end, relationship
     from matched where rid_a <> rid_b and relationship in ('same_person_as', 'split_from')
     """)
+    # A number split from the mother's says whose the claims were that lie under hers with this birth date. Twins
+    # leave it open which of them.
+    con.execute("""
+    insert into constraints
+    select any_value(n.rid), c.rid, 'must', 'split_from_with_this_birth_date'
+    from matched m join records n on n.rid = m.rid_a
+    join records c on c.source_system = m.source_system and contains(c.source_record_id, '~')
+        and split_part(c.source_record_id, '~', 1) = m.b_id and c.dob = n.dob
+    where m.relationship = 'split_from' and length(c.dob) = 10
+    group by c.rid having count(distinct n.rid) = 1
+    """)
     con.execute("drop table said")
     con.execute("drop table matched")
     return dropped

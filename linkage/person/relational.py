@@ -25,6 +25,11 @@ _ROLE = (
     "case relationship when 'mother_of' then 'mother' when 'father_of' then 'father' "
     "when 'putative_father_of' then 'father' else 'parent' end"
 )
+#: What the two records must say themselves: a name, a birth date or a number in common.
+_OWN_EVIDENCE = (
+    "(t.g_given_name between 0 and 5 or t.g_birth_date between 0 and 4 or t.g_ssn between 0 and 2 "
+    "or t.g_medicaid_id between 0 and 1)"
+)
 
 
 def pool_pairs(con: duckdb.DuckDBPyConnection, compared: str, linked: str) -> int:
@@ -98,7 +103,7 @@ def apply_pools(
             same = " and ".join(f"t.g_{n} = p.g_{n}" for n in names)
             con.execute(
                 f"create or replace table kw_raised as select t.* replace (p.value as weight, '{name}' as evidence) "
-                f"from kw_kind t join kw_patterns p on {same}"
+                f"from kw_kind t join kw_patterns p on {same} where {_OWN_EVIDENCE}"
             )
             # A low weight in the pool does not undo what the names and numbers said: only siblings look like this,
             # and the model of relatives has already taken them into account.
