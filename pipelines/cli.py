@@ -165,6 +165,39 @@ def status(home: HomeOption = None) -> None:
 
 @app.command()
 @_plain_errors
+def restatements(
+    home: HomeOption = None,
+    rows: Annotated[int, typer.Option(help="How many rows the table shows.", min=1)] = 50,
+) -> None:
+    """Published numbers that the current release says otherwise than the one before, and why."""
+    from rich.table import Table
+
+    from pipelines.releases import current_release
+    from pipelines.releases.restatement import read_report, report_path
+
+    place, console = _home(home), _console()
+    release = current_release(place.releases_dir).release_id
+    report = read_report(place, release)
+    if not report:
+        console.print(f"{release}: no published number has moved" + ("" if report == [] else " (it is the first)"))
+        return
+    shown = Table("measure", "period", "of", "before", "now", "cause")
+    for row in report[:rows]:
+        stratum = "" if row["stratum_type"] == "all" else f"{row['stratum_type']} {row['stratum_value']}"
+        figures = (
+            f"{row[f'numerator_{when}'] or '-'}/{row[f'denominator_{when}'] or '-'} = {row[f'value_{when}'][:8] or '-'}"
+            for when in ("before", "now")
+        )
+        period = f"{row['period_start']} to {row['period_end']}"
+        shown.add_row(f"{row['metric_id']} {row['variant']}", period, stratum, *figures, row["cause"])
+    console.print(shown)
+    console.print(
+        f"{len(report)} numbers moved since {report[0]['release_before']}. All: {report_path(place, release)}"
+    )
+
+
+@app.command()
+@_plain_errors
 def validate(
     files: Annotated[list[Path], typer.Argument(help="Files as they would be delivered.")],
     system: Annotated[str | None, typer.Option(help="The source, when the file name does not tell.")] = None,

@@ -7,7 +7,9 @@ import dagster as dg
 from pipelines import dbt
 from pipelines.defs.resources import GROUPS, Deployment
 from pipelines.defs.warehouse import warehouse
-from pipelines.releases import GateClosed, ReleaseError, publish
+from pipelines.releases import GateClosed, ReleaseError, current_release, publish
+from pipelines.releases.publish import POINTER
+from pipelines.releases.restatement import write_report
 
 _PUBLISHED = [key for key in sorted(warehouse.keys) if key.path[0] in ("marts", "metrics", "quality")]
 
@@ -31,6 +33,7 @@ _PUBLISHED = [key for key in sorted(warehouse.keys) if key.path[0] in ("marts", 
 def release(deployment: Deployment) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Publish tonight's marts atomically; a replayed night stays in its own folder."""
     night, key = deployment.night, ["releases", "warehouse"]
+    before = current_release(night.releases_dir) if (night.releases_dir / POINTER).exists() else None
     try:
         done = publish(
             night.workspace,
@@ -48,10 +51,14 @@ def release(deployment: Deployment) -> Iterator[dg.MaterializeResult | dg.AssetC
     except ReleaseError as error:
         yield dg.AssetCheckResult(passed=False, check_name="verified", asset_key=key)
         raise dg.Failure(str(error)) from error
+    moved = []
+    if night.persist and before and done.is_new:
+        moved = write_report(night.home, night.contracts, before.folder, done.folder)
     yield dg.MaterializeResult(
         key,
         metadata={
             "release_id": done.release_id,
+            "numbers_restated": len(moved),
             "tables": len(done.table_hashes),
             "rows": sum(t["rows"] for t in done.manifest["tables"]),
             "is_new": done.is_new,

@@ -65,6 +65,11 @@ def build_current(
     return tables
 
 
+def state_sql(home: Home, system: str, table: Table, records: list[dict[str, Any]]) -> str:
+    """A query for one table after ``records``: accepted lines of the delivery log, each with its ``place`` in it."""
+    return _select(home, system, table, _effective(records, table))
+
+
 def _effective(records: list[dict[str, Any]], table: Table) -> list[dict[str, Any]]:
     """The deliveries that count, oldest first, each once; the last one only in full mode."""
     ordered = sorted(records, key=lambda r: (r["delivery_date"], r["received_on"], r["place"]))

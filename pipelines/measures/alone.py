@@ -1,25 +1,28 @@
 """The measures over a folder of tables: no deployment, no linkage, the same dbt models.
 
 The tables are those of the core marts, by their names and columns; a table or column that is not there counts as empty.
-They are loaded into a throw-away warehouse where dbt would have built the marts, and dbt builds the measures on them.
+They are loaded into a throw-away warehouse where dbt would have built the marts, and dbt builds the measures on them,
+from a copy of the project that holds the measures alone: reading all of it takes many times as long.
 """
 
 from __future__ import annotations
 
 import csv
 import datetime as dt
+import json
+import re
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import yaml
 
-from pipelines import dbt
 from pipelines.measures import STANDARD_COLUMNS
-from pipelines.settings import Jurisdiction
+from pipelines.settings import Jurisdiction, export, get_settings
 from pipelines.storage import Workspace, atomic_path, connect, identifier, quoted
 
 #: Other names a table or its columns may come under.
@@ -29,8 +32,9 @@ _COLUMN_ALIASES = {
     ("bridge_family_person", "valid_to"): "to",
     ("bridge_source_id", "source_record_id"): "source_id",
 }
-_METRICS = "fqn:kinweave.marts.metrics"
-_NO_TESTS = ["resource_type:test", "resource_type:unit_test"]
+_METRICS = Path("models", "marts", "metrics")
+_CORE = Path("models", "marts", "core")
+_PROJECT = "dbt_project.yml"
 
 
 class MeasuresError(Exception):
@@ -81,80 +85,119 @@ def compute(
         raise MeasuresError("the period ends before it starts")
     if not tables.is_dir():
         raise MeasuresError(f"{tables} is not a folder")
-    workspace = _workspace()
-    workspace.warehouse.unlink(missing_ok=True)
-    workspace.warehouse.parent.mkdir(parents=True, exist_ok=True)
-    manifest = _manifest(workspace)
-    models, wanted_ids = _models(manifest, measures)
-    targets = _targets(manifest)
-    result = Result(out, 0)
-    _load(workspace, tables, targets, jurisdiction, result)
+    project = get_settings().dbt_project
+    models, wanted_ids = _models(project, measures)
+    targets = _targets(project)
     variables: dict[str, Any] = {**(jurisdiction.parameters.dbt_vars() if jurisdiction else {})}
     variables |= {"cutoff": cutoff.isoformat(), "stale_sources": {}}
     if period:
         variables["metric_periods"] = [{"start": period[0].isoformat(), "end": period[1].isoformat()}]
-    # Upstream measures and reference tables are built as well; the core marts lie there already.
-    select = [f"+{model},{kind}" for model in models for kind in (_METRICS, "resource_type:seed")]
-    if not measures:
-        select = [_METRICS, "resource_type:seed"]
-    given = [t.name for t in targets.values() if t.is_seed and t.name in result.tables_read]
-    outcome = dbt.run("build", workspace, variables, select, [*_NO_TESTS, *given])
-    if outcome.failed_models:
-        raise MeasuresError(f"dbt could not build {', '.join(sorted(outcome.failed_models))}")
-    result.rows = _write(workspace, models, wanted_ids, out)
+    result = Result(out, 0)
+    with tempfile.TemporaryDirectory(prefix="kinweave-measures-") as scratch:
+        workspace = Workspace(Path(scratch))
+        workspace.warehouse.parent.mkdir()
+        _load(workspace, tables, targets, jurisdiction, result)
+        given = [t.name for t in targets.values() if t.is_seed and t.name in result.tables_read]
+        _build(_copy(project, workspace.root / "project", models), workspace, variables, given)
+        result.rows = _write(workspace, models, wanted_ids, out)
     return result
 
 
-@cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="kinweave-measures-")
+def _sql_files(project: Path) -> dict[str, Path]:
+    """Every measure's SQL, by model."""
+    return {path.stem: path for path in sorted((project / _METRICS).rglob("*.sql"))}
 
 
-def _workspace() -> Workspace:
-    """One throw-away workspace per process: dbt's reading of the project is kept in it and takes longest."""
-    return Workspace(Path(_folder().name))
-
-
-@cache
-def _manifest_of(root: Path, fingerprint: str) -> dict[str, Any]:
-    return dbt.read_manifest(Workspace(root))
-
-
-def _manifest(workspace: Workspace) -> dict[str, Any]:
-    return _manifest_of(workspace.root, dbt.project_fingerprint(dbt.get_settings().dbt_project))
-
-
-def _models(manifest: Mapping[str, Any], measures: Sequence[str]) -> tuple[list[str], list[str]]:
+def _models(project: Path, measures: Sequence[str]) -> tuple[list[str], list[str]]:
     """The ``met_`` models to read, and the ids to keep of their rows (none: all).
 
     A model may carry several measures: STB-02a, b and c lie in ``met_stb_02``, so a trailing letter may be left out.
     """
-    existing = sorted(n["name"] for n in manifest["nodes"].values() if n["name"].startswith("met_"))
+    existing = [name for name in _sql_files(project) if name.startswith("met_")]
     if not measures:
         return existing, []
     models, ids = [], []
     for measure in measures:
         asked = measure.strip().upper().replace("_", "-")
         name = "met_" + asked.lower().replace("-", "_")
-        whole = name if name in existing else name[:-1]
-        if whole not in existing:
+        model = name if name in existing else name[:-1]
+        if model not in existing:
             raise MeasuresError(f"there is no measure {asked}: docs/measures lists them")
-        models.append(whole)
+        models.append(model)
         ids.append(asked)
     return sorted(set(models)), ids
 
 
-def _targets(manifest: Mapping[str, Any]) -> dict[str, _Target]:
+def _copy(project: Path, target: Path, models: Sequence[str]) -> Path:
+    """The project with ``models`` and what they read of other measures; the core marts as names only."""
+    files = _sql_files(project)
+    needed, waiting = set(), list(models)
+    while waiting:
+        model = waiting.pop()
+        if model in needed:
+            continue
+        needed.add(model)
+        sql = files[model].read_text(encoding="utf-8")
+        waiting += [name for name in re.findall(r"ref\([\"'](\w+)[\"']\)", sql) if name in files]
+        if re.search(r"ref\((?![\"'])", sql):
+            # Which measures it compares is decided by a macro.
+            waiting += files
+    core = target / "models" / "marts" / "core"
+    core.mkdir(parents=True)
+    for name in (_PROJECT, "profiles.yml"):
+        shutil.copy(project / name, target / name)
+    for folder in ("macros", "seeds"):
+        shutil.copytree(project / folder, target / folder)
+    for path in (project / _CORE).glob("*.sql"):
+        (core / path.name).write_text("select 1 as nothing", encoding="utf-8")
+    for model in needed:
+        path = target / files[model].relative_to(project)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(files[model], path)
+    return target
+
+
+def _build(project: Path, workspace: Workspace, variables: Mapping[str, Any], given: Sequence[str]) -> None:
+    """Let dbt build all of ``project`` but the core marts and the reference tables that were ``given``."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.cli.main import dbtRunner
+
+    export(KINWEAVE_WORKSPACE=str(workspace.root))
+    target = str(workspace.root / "target")
+    arguments = ["build", "--vars", json.dumps(dict(variables)), "--exclude", "fqn:kinweave.marts.core", *given]
+    arguments += ["--project-dir", str(project), "--profiles-dir", str(project), "--target-path", target]
+    arguments += ["--log-path", target, "--log-level", "none", "--log-level-file", "none", "--no-write-json"]
+    try:
+        result = dbtRunner().invoke([*arguments, "--no-partial-parse", "--no-use-colors"])
+    finally:
+        # The adapter keeps the file open after a run.
+        environment = DuckDBConnectionManager._ENV
+        if environment is not None:
+            environment.close()
+            DuckDBConnectionManager._ENV = None
+    if result.exception is not None:
+        raise MeasuresError(f"dbt could not start: {type(result.exception).__name__}")
+    results: Any = result.result
+    failed = [r.node.name for r in results.results if str(r.status) not in ("success", "pass")]
+    if failed:
+        raise MeasuresError(f"dbt could not build {', '.join(sorted(failed))}")
+
+
+def _targets(project: Path) -> dict[str, _Target]:
     """Every core mart and reference table, by name, with the types its YAML declares."""
     targets = {}
-    for node in manifest["nodes"].values():
-        name = node["name"]
-        if node["resource_type"] == "model" and node["fqn"][1:3] == ["marts", "core"]:
-            columns = {column: str(doc["data_type"]) for column, doc in node["columns"].items()}
-            targets[name] = _Target(node["schema"], name, columns, is_seed=False)
-        elif node["resource_type"] == "seed" and node["config"].get("column_types"):
-            targets[name] = _Target(node["schema"], name, dict(node["config"]["column_types"]), is_seed=True)
+    for path in sorted((project / _CORE).glob("*.yml")):
+        for model in _yaml(path).get("models", []):
+            columns = {column["name"]: str(column["data_type"]) for column in model.get("columns", [])}
+            targets[model["name"]] = _Target("core", model["name"], columns, is_seed=False)
+    for name, config in _yaml(project / _PROJECT)["seeds"]["kinweave"].items():
+        if isinstance(config, dict) and "+column_types" in config:
+            targets[name] = _Target("reference", name, config["+column_types"], is_seed=True)
     return targets
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
 
 
 def _load(
