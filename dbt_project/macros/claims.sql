@@ -1,0 +1,321 @@
+{#- Claims measures: codes, enrolment without gaps, well-child visits, deliveries. Paid and denied lines both count. -#}
+{#- True when a diagnosis of the claim line is in the code list ``name``, with or without the dot. -#}
+{% macro has_diagnosis(name) -%}
+    list_has_any(
+        list_transform(
+            list_filter(
+                [dx1, dx2, dx3, dx4, dx5, dx6, dx7, dx8, dx9, dx10, dx11, dx12], lambda d:d is not null
+            ),
+            lambda d:replace(upper(d), '.', '')
+        ),
+        [{{ codes(name) }}]
+    )
+{%- endmacro %}
+
+{#-
+    CTE ``name``: the rows of ``units`` (unit_id, person_id, from_date, to_date, both included) that were enrolled with full
+    benefits all those days but for at most one gap of up to ``gap_days``. Column unit_id.
+-#}
+{% macro continuously_enrolled(name, units, gap_days) %}
+    {{ name }}_spans as (
+        select
+            u.unit_id,
+            u.from_date as unit_from,
+            u.to_date as unit_to,
+            greatest(s."start", u.from_date) as from_date,
+            least(coalesce(s."end", u.to_date), u.to_date) as to_date
+        from {{ units }} as u
+        inner join
+            {{ ref("fct_elig_span") }} as s
+            on u.person_id = s.person_id
+            and s."start" <= u.to_date
+            and coalesce(s."end" >= u.from_date, true)
+            and coalesce(lower(s.benefit_scope) <> 'limited', true)
+    ),
+
+    -- Days without enrolment before each span; the tail after the last one is added below.
+    {{ name }}_gaps as (
+        select
+            unit_id,
+            unit_to,
+            to_date,
+            from_date - coalesce(
+                max(to_date) over (
+                    partition by unit_id
+                    order by from_date, to_date
+                    rows between unbounded preceding and 1 preceding
+                ),
+                unit_from - 1
+            )
+            - 1 as gap_days
+        from {{ name }}_spans
+    ),
+
+    {{ name }} as (
+        select unit_id
+        from {{ name }}_gaps
+        group by unit_id
+        having
+            count(*) filter (where gap_days > 0) + cast(max(unit_to) > max(to_date) as integer) <= 1
+            and greatest(max(gap_days), max(unit_to) - max(to_date)) <= {{ gap_days }}
+    )
+{% endmacro %}
+
+{#-
+    CTEs ending in ``visits``: person_id, visit_date, one row per day with a well-child visit to primary care, by procedure
+    or diagnosis.
+-#}
+{% macro well_child_visits() %}
+    visits as (
+        select distinct person_id, dos_from as visit_date
+        from {{ ref("fct_claim_line") }}
+        where
+            (cpt_hcpcs in ({{ codes("well_child_codes") }}) or {{ has_diagnosis("well_child_diagnoses") }})
+            and (
+                {%- for prefix in var("primary_care_taxonomies") %}
+                    {{ "or " if not loop.first }}provider_taxonomy like '{{ prefix }}%'
+                {%- endfor %}
+            )
+    )
+{% endmacro %}
+
+{#-
+    Standard rows of well-child visits in Medicaid (W30-CH). ``from_date`` and ``to_date`` are SQL on dob: the days the child
+    is watched, the last one the day that decides the period. ``visits_from`` is the first day a visit counts. At least
+    ``least_visits`` visits, each 14 days or more after the last counted one. Variant foster_care: children who had been
+    removed by the last day.
+-#}
+{% macro well_child_rows(metric_id, from_date, to_date, visits_from, least_visits, version) %}
+    with
+        periods as ({{ metric_periods() }}),
+
+        children as (
+            select
+                p.period_start,
+                p.period_end,
+                d.person_id,
+                strftime(p.period_start, '%Y%m%d') || d.person_id as unit_id,
+                {{ from_date }} as from_date,
+                {{ to_date }} as to_date,
+                {{ visits_from }} as visits_from
+            from periods as p
+            inner join
+                {{ ref("dim_person") }} as d
+                on d.dob between {{ add_months("p.period_start", -36) }} and p.period_end
+                and {{ to_date }} between p.period_start and least(p.period_end, {{ cutoff() }})
+            where d.person_id in (select s.person_id from {{ ref("fct_elig_span") }} as s)
+        ),
+
+        {{ continuously_enrolled("enrolled", "children", 45) }},
+
+        {{ well_child_visits() }},
+
+        -- Greedy: 100 x 10000 keeps the count of kept visits above the day of the last one, so that one
+        -- pass is enough.
+        kept as (
+            select
+                c.unit_id,
+                divide(
+                    list_reduce(
+                        list_sort(list(100 + (v.visit_date - c.visits_from))),
+                        lambda kept,
+                        day: case
+                            when day - kept % 10000 >= 14
+                            then (divide(kept, 10000) + 1) * 10000 + day
+                            else kept
+                        end,
+                        cast(0 as bigint)
+                    ),
+                    10000
+                ) as visit_count
+            from children as c
+            inner join
+                visits as v on c.person_id = v.person_id and v.visit_date between c.visits_from and c.to_date
+            group by c.unit_id
+        ),
+
+        judged as (
+            select
+                c.*,
+                c.to_date as index_date,
+                {{ county_of_child("c", "to_date") }} as county,
+                exists (
+                    select 1
+                    from {{ ref("fct_removal") }} as r
+                    where r.person_id = c.person_id and r.removal_date <= c.to_date
+                ) as was_removed,
+                coalesce(k.visit_count, 0) as visit_count
+            from children as c
+            left join kept as k on c.unit_id = k.unit_id
+        ),
+
+        sited as ({{ with_site("judged", "index_date") }}),
+
+        units as (
+            select
+                '{{ metric_id }}' as metric_id,
+                v.variant,
+                s.period_start,
+                s.period_end,
+                s.person_id,
+                s.index_date,
+                s.site_id,
+                s.county,
+                case
+                    when s.unit_id not in (select unit_id from enrolled) then 'not_continuously_enrolled'
+                end as exclusion,
+                true as is_observable,
+                s.visit_count >= {{ least_visits }} as is_numerator
+            from sited as s
+            cross join (values ('warehouse'), ('foster_care')) as v(variant)
+            where v.variant = 'warehouse' or s.was_removed
+        ),
+
+        {{
+            proportion_rows(
+                "units",
+                measures=[[metric_id, "warehouse"], [metric_id, "foster_care"]],
+                needs=["medicaid"],
+                version=version,
+                follow_up_months=3,
+            )
+        }}
+{% endmacro %}
+
+{#-
+    Standard rows of prenatal or postpartum visits (PPC2). Deliveries of a live birth from 85 days before the period to 85 days
+    before its end (8 October to 7 October for a calendar year): claims of the mother, or a child of her family born that day.
+    Births within 180 days are one delivery. ``in_time`` is SQL on v.visit_date and d.delivery_date, d.covered_from (when the
+    enrolment that covers the delivery began). A delivery billed as a global package with no visit to be seen is not
+    observable.
+-#}
+{% macro delivery_visit_rows(metric_id, visits, packages, in_time, version) %}
+    with
+        periods as ({{ metric_periods() }}),
+
+        signs as (
+            select person_id, dos_from as delivery_date
+            from {{ ref("fct_claim_line") }}
+            where cpt_hcpcs in ({{ codes("delivery_codes") }}) or {{ has_diagnosis("live_birth_diagnoses") }}
+            union
+            select f.parent_id, p.dob
+            from ({{ family_parents() }}) as f
+            inner join {{ ref("dim_person") }} as p on f.child_id = p.person_id
+            where f.role = 'mother' and p.dob is not null
+        ),
+
+        marked as (
+            select
+                *,
+                coalesce(
+                    delivery_date - lag(delivery_date) over (partition by person_id order by delivery_date)
+                    > 180,
+                    true
+                ) as is_new
+            from signs
+            where person_id in (select s.person_id from {{ ref("fct_elig_span") }} as s)
+        ),
+
+        deliveries as (
+            select
+                p.period_start,
+                p.period_end,
+                m.person_id,
+                strftime(p.period_start, '%Y%m%d') || m.person_id || m.delivery_date as unit_id,
+                m.delivery_date,
+                m.delivery_date as index_date,
+                {{ add_days("m.delivery_date", -43) }} as from_date,
+                {{ add_days("m.delivery_date", 60) }} as to_date
+            from periods as p
+            inner join
+                marked as m
+                on m.is_new
+                and m.delivery_date
+                between {{ add_days("p.period_start", -85) }} and {{ add_days("p.period_end", -85) }}
+                and m.delivery_date <= {{ cutoff() }}
+        ),
+
+        {{ continuously_enrolled("enrolled", "deliveries", 0) }},
+
+        covered as (
+            select
+                d.*,
+                (
+                    select max(s."start")
+                    from {{ ref("fct_elig_span") }} as s
+                    where
+                        s.person_id = d.person_id
+                        and s."start" <= d.delivery_date
+                        and coalesce(s."end" >= d.delivery_date, true)
+                ) as covered_from,
+                (
+                    select
+                        {
+                            'site_id':min_by(e.site_id, e.enrolled_date),
+                            'county':min_by(e.county, e.enrolled_date)
+                        }
+                    from {{ ref("bridge_family_person") }} as b
+                    inner join {{ ref("fct_enrollment_sbct") }} as e on b.family_id = e.family_id
+                    where b.person_id = d.person_id
+                ) as enrollment
+            from deliveries as d
+        ),
+
+        visits as (
+            select distinct person_id, dos_from as visit_date
+            from {{ ref("fct_claim_line") }}
+            where {{ visits }}
+        ),
+
+        packages as (
+            select distinct person_id, dos_from as billed_on
+            from {{ ref("fct_claim_line") }}
+            where cpt_hcpcs in ({{ codes(packages) }})
+        ),
+
+        judged as (
+            select
+                d.*,
+                exists (
+                    select 1 from visits as v where v.person_id = d.person_id and {{ in_time }}
+                ) as is_visited,
+                exists (
+                    select 1
+                    from packages as g
+                    where
+                        g.person_id = d.person_id
+                        and g.billed_on
+                        between {{ add_days("d.delivery_date", -7) }}
+                        and {{ add_days("d.delivery_date", 84) }}
+                ) as is_packaged
+            from covered as d
+        ),
+
+        units as (
+            select
+                '{{ metric_id }}' as metric_id,
+                'warehouse' as variant,
+                period_start,
+                period_end,
+                person_id,
+                index_date,
+                enrollment.site_id as site_id,
+                enrollment.county as county,
+                case
+                    when unit_id not in (select unit_id from enrolled) then 'not_continuously_enrolled'
+                end as exclusion,
+                (is_visited or not is_packaged) as is_observable,
+                is_visited as is_numerator
+            from judged
+        ),
+
+        {{
+            proportion_rows(
+                "units",
+                measures=[[metric_id, "warehouse"]],
+                needs=["medicaid"],
+                version=version,
+                follow_up_months=3,
+            )
+        }}
+{% endmacro %}

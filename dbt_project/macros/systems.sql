@@ -1,0 +1,49 @@
+{#- Which systems a person is in contact with, and when. -#}
+{% macro contact_systems() -%}
+    {{ return(["behavioral_health", "child_welfare", "court", "early_intervention", "medicaid"]) }}
+{%- endmacro %}
+
+{#-
+    Contacts as spans: person_id, system, from_date, to_date, both days included. Enrolment in Medicaid is a contact with it;
+    the court team itself is not among the systems.
+-#}
+{% macro system_contacts() -%}
+    select person_id, 'child_welfare' as system, report_date as from_date, report_date as to_date
+    from {{ ref("fct_cps_report") }}
+    union all
+    select person_id, 'child_welfare', removal_date, coalesce(discharge_date, {{ cutoff() }})
+    from {{ ref("fct_removal") }}
+    union all
+    select person_id, 'court', filed_date, coalesce(closed_date, {{ cutoff() }})
+    from {{ ref("fct_court_case") }}
+    union all
+    select person_id, 'medicaid', dos_from, coalesce(dos_to, dos_from)
+    from {{ ref("fct_claim_line") }}
+    union all
+    select person_id, 'medicaid', "start", coalesce("end", {{ cutoff() }})
+    from {{ ref("fct_elig_span") }}
+    union all
+    select
+        person_id,
+        'behavioral_health',
+        coalesce(first_contact_date, admit_date, first_service_date),
+        coalesce(discharge_date, {{ cutoff() }})
+    from {{ ref("fct_bh_episode") }}
+    union all
+    select person_id, 'early_intervention', first_appt_date, coalesce(end_date, first_appt_date)
+    from {{ ref("fct_service") }}
+    where
+        {{ is_domain("service_type", "EARLY_INTERVENTION") }}
+        and first_appt_date is not null
+        and coalesce(attended_flag, true)
+{%- endmacro %}
+
+{#- Families at least two of whose source systems, the court team's own aside, hold a record of a member. -#}
+{% macro families_in_two_systems() -%}
+    select b.family_id
+    from {{ ref("bridge_family_person") }} as b
+    inner join {{ ref("bridge_source_id") }} as i on b.person_id = i.person_id
+    where i.source_system <> 'court_team'
+    group by b.family_id
+    having count(distinct i.source_system) >= 2
+{%- endmacro %}

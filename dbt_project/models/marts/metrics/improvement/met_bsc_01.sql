@@ -1,0 +1,35 @@
+-- BSC-01: children reunified during the collaborative. Basis: children of target sites, the sites that ran
+-- an improvement
+-- cycle in the period, discharged to reunification in it; each child once.
+with
+    episodes as ({{ care_episodes() }}),
+
+    periods as ({{ metric_periods() }}),
+
+    targets as ({{ target_sites("periods") }}),
+
+    exits as (
+        select p.period_start, p.period_end, e.person_id, e.county, e.end_date as index_date
+        from periods as p
+        inner join
+            episodes as e on e.end_date between p.period_start and p.period_end and e.end_reason = 'REUN'
+        qualify
+            row_number() over (partition by p.period_start, e.person_id order by e.end_date, e.removal_id) = 1
+    ),
+
+    sited as ({{ with_site("exits", "index_date") }}),
+
+    units as (
+        select 'BSC-01' as metric_id, 'warehouse' as variant, s.*
+        from sited as s
+        inner join targets as t on s.period_start = t.period_start and s.site_id = t.site_id
+    ),
+
+    {{
+        tally_rows(
+            "units",
+            measures=[["BSC-01", "warehouse"]],
+            needs=["child_welfare", "court_team"],
+            version="1.0.0",
+        )
+    }}

@@ -1,0 +1,12 @@
+-- PAR-04: parents with a mental-health need, first appointment within 30 days. Basis: needs identified in
+-- the period.
+{{
+    first_appointment_rows(
+        metric_id="PAR-04",
+        domain="MH",
+        days=30,
+        diagnoses="^F([02-6]|9)",
+        procedure_codes=var("mh_procedure_codes"),
+        version="1.0.0",
+    )
+}}
