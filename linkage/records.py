@@ -159,11 +159,7 @@ def _standard_rows(con: duckdb.DuckDBPyConnection) -> None:
 
 def _folded(con: duckdb.DuckDBPyConnection) -> None:
     """``folded``: one row per source record; alias and address rows have become arrays on it."""
-    chosen = (
-        "first_std middle_std last_std suffix dob is_birth_date_estimated death_date sex ssn last4 medicaid_id "
-        "mother_medicaid_id house street street_words city state zip county phone race_ethnicity merged_into_record_id mother_first "
-        "mother_last case_key birth_order"
-    ).split()
+    chosen = ["first_std", "middle_std", "last_std", "suffix", "dob", "is_birth_date_estimated", "death_date", "sex", "ssn", "last4", "medicaid_id", "mother_medicaid_id", "house", "street", "street_words", "city", "state", "zip", "county", "phone", "race_ethnicity", "merged_into_record_id", "mother_first", "mother_last", "case_key", "birth_order"]
     order = """order by case row_kind when 'primary' then 0 when 'alias' then 1 else 2 end,
                delivered_on desc nulls last"""
     single = con.execute("select count(*) = count(distinct (source_system, source_record_id)) from std_rows").fetchall()
@@ -202,14 +198,14 @@ def _folded(con: duckdb.DuckDBPyConnection) -> None:
         {only("coalesce(address_role = 'placement', false)")} as has_placement,
         {only("coalesce(address_role is distinct from 'placement' and (address is not null or zip is not null), false)")}
             as has_home,
-        list_distinct(list_filter(list_concat({every("first_std")}, {every("given_joined")}),
-            lambda x: x is not null)) as first_names,
-        list_distinct(list_filter(list_concat(list_concat({every("last_std")}, {every("maiden_std")}),
-            flatten({every("last_parts")})), lambda x: x is not null)) as last_forms,
-        list_distinct(list_filter({every(real.format(key))}, lambda x: x is not null)) as addr_keys,
-        list_distinct(list_filter({every(real.format(building))}, lambda x: x is not null)) as bldg_keys,
-        list_distinct(list_filter({every(real.format(street))}, lambda x: x is not null)) as street_keys,
-        list_distinct(list_filter({every(real.format("zip"))}, lambda x: x is not null)) as zips
+        list_sort(list_distinct(list_filter(list_concat({every("first_std")}, {every("given_joined")}),
+            lambda x: x is not null))) as first_names,
+        list_sort(list_distinct(list_filter(list_concat(list_concat({every("last_std")}, {every("maiden_std")}),
+            flatten({every("last_parts")})), lambda x: x is not null))) as last_forms,
+        list_sort(list_distinct(list_filter({every(real.format(key))}, lambda x: x is not null))) as addr_keys,
+        list_sort(list_distinct(list_filter({every(real.format(building))}, lambda x: x is not null))) as bldg_keys,
+        list_sort(list_distinct(list_filter({every(real.format(street))}, lambda x: x is not null))) as street_keys,
+        list_sort(list_distinct(list_filter({every(real.format("zip"))}, lambda x: x is not null))) as zips
     from std_rows {group}
     """)
     con.execute("drop table std_rows")
@@ -316,7 +312,7 @@ def _finished(con: duckdb.DuckDBPyConnection) -> None:
             and f.record_role is distinct from 'adult' as is_child,
         f.first_std, f.middle_std, f.last_std, f.suffix,
         case when f.first_std is null then null
-             else list_distinct(list_concat(f.first_names, coalesce(n.formals, []))) end as first_forms,
+             else list_sort(list_distinct(list_concat(f.first_names, coalesce(n.formals, [])))) end as first_forms,
         case when len(f.last_forms) > 0 then f.last_forms end as last_forms,
         f.birth_order, f.has_placeholder_name,
         f.dob, case when length(f.dob) = 10 then try_cast(f.dob as date) end as birth_date,
@@ -488,7 +484,7 @@ def prepare(
     )
     write_parquet(con, "select * from links order by all", linkage_dir / "case_links.parquet")
     filled = (
-        "first_std middle_std last_std suffix dob sex ssn medicaid_id addr_keys zip city phone mother_first".split()
+        ["first_std", "middle_std", "last_std", "suffix", "dob", "sex", "ssn", "medicaid_id", "addr_keys", "zip", "city", "phone", "mother_first"]
     )
     completeness = rows(
         con,

@@ -52,7 +52,7 @@ _STREET_TYPES = {
 }
 
 #: Words that belong to the surname after them.
-PARTICLES = "DE LA LOS LAS DEL DA DOS DU DI VAN VON DER DEN TER TEN EL AL BIN IBN MC MAC ST SAN SANTA Y E D O".split()
+PARTICLES = ["DE", "LA", "LOS", "LAS", "DEL", "DA", "DOS", "DU", "DI", "VAN", "VON", "DER", "DEN", "TER", "TEN", "EL", "AL", "BIN", "IBN", "MC", "MAC", "ST", "SAN", "SANTA", "Y", "E", "D", "O"]
 
 _SUFFIX = {
     "JR": "JR",
@@ -66,7 +66,7 @@ _SUFFIX = {
     "IV": "IV",
     "4TH": "IV",
 }
-_TITLES = "MR MRS MS MISS DR REV HON SIR FR SGT CPT CAPT PROF".split()
+_TITLES = ["MR", "MRS", "MS", "MISS", "DR", "REV", "HON", "SIR", "FR", "SGT", "CPT", "CAPT", "PROF"]
 
 
 @cache

@@ -50,6 +50,34 @@ def separate_twins(con: duckdb.DuckDBPyConnection, edges: str) -> int:
     return int(con.execute("select count(*) from kw_twins").fetchall()[0][0])
 
 
+def separate_generations(con: duckdb.DuckDBPyConnection, edges: str) -> int:
+    """A record whose role is adult is not a child under seven, whatever the names say: SAM and his father SAM.
+
+    Also fills ``constraints`` with what a stated relationship between two records implies: they are two people.
+    Returns the number of pairs set apart.
+    """
+    con.execute("""
+    insert into constraints
+    select distinct least(rid_a, rid_b), greatest(rid_a, rid_b), 'cannot', 'relatives_of_each_other' from stated
+    where relationship not in ('other', 'relative_of')
+      and not exists (select 1 from constraints c where least(c.rid_a, c.rid_b) = least(stated.rid_a, stated.rid_b)
+        and greatest(c.rid_a, c.rid_b) = greatest(stated.rid_a, stated.rid_b))
+    """)
+    con.execute(f"""
+    create or replace table kw_apart as
+    select e.rid_l, e.rid_r from {edges} e
+    join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
+    where e.weight > {TWIN_WEIGHT}
+      and ((l.is_child and l.birth_date is not null and r.record_role = 'adult')
+        or (r.is_child and r.birth_date is not null and l.record_role = 'adult'))
+    """)
+    con.execute(f"""
+    update {edges} e set weight = {TWIN_WEIGHT}, evidence = 'generation'
+    from kw_apart t where e.rid_l = t.rid_l and e.rid_r = t.rid_r
+    """)
+    return int(con.execute("select count(*) from kw_apart").fetchall()[0][0])
+
+
 def written_twice(con: duckdb.DuckDBPyConnection, duplicate_free: tuple[str, ...]) -> int:
     """Records a source without duplicates holds twice after all, word for word; added to ``constraints`` as must.
 
@@ -106,14 +134,15 @@ def form(
     left = np.searchsorted(rids, np.asarray(data["rid_l"], dtype=np.int64))
     right = np.searchsorted(rids, np.asarray(data["rid_r"], dtype=np.int64))
     weight = np.asarray(data["weight"], dtype=np.float64)
-    stated = con.execute(
-        "select distinct least(rid_a, rid_b), greatest(rid_a, rid_b), kind from constraints "
-        "where rid_a in (select rid from records) and rid_b in (select rid from records) order by 1, 2, 3"
-    ).fetchall()
-    where = {
-        kind: [(int(np.searchsorted(rids, a)), int(np.searchsorted(rids, b))) for a, b, k in stated if k == kind]
-        for kind in ("must", "cannot")
-    }
+    where: dict[str, list[tuple[int, int]]] = {}
+    for kind in ("must", "cannot"):
+        said = con.execute(
+            "select distinct least(rid_a, rid_b) as a, greatest(rid_a, rid_b) as b from constraints "
+            "semi join records ra on ra.rid = rid_a semi join records rb on rb.rid = rid_b "
+            f"where kind = '{kind}' and rid_a <> rid_b order by 1, 2"
+        ).fetchnumpy()
+        ends = [np.searchsorted(rids, np.asarray(said[c], dtype=np.int64)).tolist() for c in ("a", "b")]
+        where[kind] = list(zip(*ends, strict=True))
     found = cluster(len(rids), left, right, weight, join, source, where["must"], where["cannot"])
     con.register("kw_people", pa.table({"rid": rids, "person": rids[found.label]}))
     con.execute("create or replace table people as select * from kw_people")
@@ -125,7 +154,7 @@ def form(
     con.execute("create or replace table refused as select * from kw_refused")
     con.unregister("kw_refused")
     return {
-        "people": int(len(np.unique(found.label))),
+        "people": len(np.unique(found.label)),
         "refused_pairs": len(found.refused),
         "contradictions": [(int(rids[a]), int(rids[b])) for a, b in found.contradictions],
     }
@@ -144,6 +173,7 @@ def link(
     """Form people, look again through their relatives (two rounds), and form them for good."""
     summary: dict[str, Any] = {
         "twin_pairs": separate_twins(con, edges),
+        "generation_pairs": separate_generations(con, edges),
         "written_twice": written_twice(con, duplicate_free),
     }
     summary |= form(con, edges, join, duplicate_free, bonus)
@@ -154,7 +184,8 @@ def link(
             relational += changed
             if not changed:
                 break
-            summary["twin_pairs"] = summary["twin_pairs"] + separate_twins(con, edges)
+            summary["twin_pairs"] += separate_twins(con, edges)
+            summary["generation_pairs"] += separate_generations(con, edges)
             summary |= form(con, edges, join, duplicate_free, bonus)
     summary["relational_pairs"] = relational
     return summary
