@@ -159,7 +159,34 @@ def _standard_rows(con: duckdb.DuckDBPyConnection) -> None:
 
 def _folded(con: duckdb.DuckDBPyConnection) -> None:
     """``folded``: one row per source record; alias and address rows have become arrays on it."""
-    chosen = ["first_std", "middle_std", "last_std", "suffix", "dob", "is_birth_date_estimated", "death_date", "sex", "ssn", "last4", "medicaid_id", "mother_medicaid_id", "house", "street", "street_words", "city", "state", "zip", "county", "phone", "race_ethnicity", "merged_into_record_id", "mother_first", "mother_last", "case_key", "birth_order"]
+    chosen = [
+        "first_std",
+        "middle_std",
+        "last_std",
+        "suffix",
+        "dob",
+        "is_birth_date_estimated",
+        "death_date",
+        "sex",
+        "ssn",
+        "last4",
+        "medicaid_id",
+        "mother_medicaid_id",
+        "house",
+        "street",
+        "street_words",
+        "city",
+        "state",
+        "zip",
+        "county",
+        "phone",
+        "race_ethnicity",
+        "merged_into_record_id",
+        "mother_first",
+        "mother_last",
+        "case_key",
+        "birth_order",
+    ]
     order = """order by case row_kind when 'primary' then 0 when 'alias' then 1 else 2 end,
                delivered_on desc nulls last"""
     single = con.execute("select count(*) = count(distinct (source_system, source_record_id)) from std_rows").fetchall()
@@ -179,6 +206,7 @@ def _folded(con: duckdb.DuckDBPyConnection) -> None:
     def newest(expression: str) -> str:
         return expression if single[0][0] else f"max({expression})"
 
+    at_home = "coalesce(address_role is distinct from 'placement' and (address is not null or zip is not null), false)"
     place = "coalesce(zip, city)"
     unit = "house is not null or street is not null"
     key = f"""case when {unit} then concat_ws('|', coalesce(house, ''), street,
@@ -196,7 +224,7 @@ def _folded(con: duckdb.DuckDBPyConnection) -> None:
         {only("coalesce(is_sealed, false)")} as is_sealed,
         {only("ph_first or ph_last")} as has_placeholder_name,
         {only("coalesce(address_role = 'placement', false)")} as has_placement,
-        {only("coalesce(address_role is distinct from 'placement' and (address is not null or zip is not null), false)")}
+        {only(at_home)}
             as has_home,
         list_sort(list_distinct(list_filter(list_concat({every("first_std")}, {every("given_joined")}),
             lambda x: x is not null))) as first_names,
@@ -324,7 +352,8 @@ def _finished(con: duckdb.DuckDBPyConnection) -> None:
         case when len(f.bldg_keys) > 0 then f.bldg_keys end as bldg_keys,
         case when len(f.street_keys) > 0 then f.street_keys end as street_keys,
         case when len(f.zips) > 0 then f.zips end as zips,
-        f.house, f.street, f.street_words, f.city, f.state, f.zip, f.county, f.has_home, f.has_placement, f.phone, f.race_ethnicity, f.is_sealed,
+        f.house, f.street, f.street_words, f.city, f.state, f.zip, f.county, f.has_home, f.has_placement,
+        f.phone, f.race_ethnicity, f.is_sealed,
         f.merged_into_record_id, f.mother_first, f.mother_last, f.case_key
     from folded f cross join reference r left join nick n on n.name = f.first_std
     order by f.rid
@@ -483,9 +512,21 @@ def prepare(
         linkage_dir / "case_members.parquet",
     )
     write_parquet(con, "select * from links order by all", linkage_dir / "case_links.parquet")
-    filled = (
-        ["first_std", "middle_std", "last_std", "suffix", "dob", "sex", "ssn", "medicaid_id", "addr_keys", "zip", "city", "phone", "mother_first"]
-    )
+    filled = [
+        "first_std",
+        "middle_std",
+        "last_std",
+        "suffix",
+        "dob",
+        "sex",
+        "ssn",
+        "medicaid_id",
+        "addr_keys",
+        "zip",
+        "city",
+        "phone",
+        "mother_first",
+    ]
     completeness = rows(
         con,
         "select source_system, count(*) as records, "

@@ -52,7 +52,36 @@ _STREET_TYPES = {
 }
 
 #: Words that belong to the surname after them.
-PARTICLES = ["DE", "LA", "LOS", "LAS", "DEL", "DA", "DOS", "DU", "DI", "VAN", "VON", "DER", "DEN", "TER", "TEN", "EL", "AL", "BIN", "IBN", "MC", "MAC", "ST", "SAN", "SANTA", "Y", "E", "D", "O"]
+PARTICLES = [
+    "DE",
+    "LA",
+    "LOS",
+    "LAS",
+    "DEL",
+    "DA",
+    "DOS",
+    "DU",
+    "DI",
+    "VAN",
+    "VON",
+    "DER",
+    "DEN",
+    "TER",
+    "TEN",
+    "EL",
+    "AL",
+    "BIN",
+    "IBN",
+    "MC",
+    "MAC",
+    "ST",
+    "SAN",
+    "SANTA",
+    "Y",
+    "E",
+    "D",
+    "O",
+]
 
 _SUFFIX = {
     "JR": "JR",
@@ -110,7 +139,8 @@ def install(con: duckdb.DuckDBPyConnection) -> None:
             or (len(list_filter(string_split(w, ' '), lambda x: x not in {allowed})) = 0
                 and len(list_filter(string_split(w, ' '), lambda x: x in {words})) > 0), false)""",
         r"""kw_birth_order(w) as translate(nullif(regexp_extract(w,
-            '(?:TWIN|TRIPLET|BOY|GIRL|BABY|BB|BG|MALE|FEMALE|BABYBOY|BABYGIRL) ?([A-D1-4])$', 1), ''), '1234', 'ABCD')""",
+            '(?:TWIN|TRIPLET|BOY|GIRL|BABY|BB|BG|MALE|FEMALE|BABYBOY|BABYGIRL) ?([A-D1-4])$', 1), ''),
+            '1234', 'ABCD')""",
         f"""kw_suffix(w) as case kw_words(w) {" ".join(f"when '{k}' then '{v}'" for k, v in _SUFFIX.items())} end""",
         # "LAST JR, FIRST MIDDLE", "LAST, FIRST MIDDLE JR", "LAST, FIRST MIDDLE, JR" and "FIRST MIDDLE LAST"
         f"""kw_strip_words(ws) as list_filter(ws, lambda x: x <> '' and x not in {suffixes} and x not in {titles})""",

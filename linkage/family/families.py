@@ -58,7 +58,8 @@ def _edges(con: duckdb.DuckDBPyConnection) -> None:
             when 'putative_father_of' then 'putative_father' when 'adoptive_parent_of' then 'adoptive_parent'
             when 'guardian_of' then 'guardian' when 'foster_parent_of' then 'foster_parent'
             when 'grandparent_of' then 'grandparent'
-            when 'parent_of' then case pp.sex when 'F' then 'mother' when 'M' then 'father' else 'parent' end end as role,
+            when 'parent_of' then case pp.sex when 'F' then 'mother' when 'M' then 'father' else 'parent' end
+            end as role,
         s.evidence, s.source_system, s.valid_from, s.valid_to,
         least(k.match_probability, p.match_probability) as confidence,
         case when p.person_id = k.person_id then 'parent_of_itself'

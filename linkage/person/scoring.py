@@ -19,7 +19,36 @@ from linkage.person.mixture import Floats, Ints, Mixture, kin_log_odds
 from linkage.store import quoted, write_parquet
 
 #: Columns the comparisons read; nothing else is handed to Splink.
-COMPARED = ["rid", "first_std", "first_forms", "last_std", "last_forms", "middle_std", "suffix", "dob", "birth_date", "sex", "ssn", "last4", "medicaid_id", "addr_keys", "bldg_keys", "street_keys", "house", "street", "street_words", "zips", "zip", "city", "has_home", "has_placement", "phone", "mother_first", "mother_last", "is_child"]
+COMPARED = [
+    "rid",
+    "first_std",
+    "first_forms",
+    "last_std",
+    "last_forms",
+    "middle_std",
+    "suffix",
+    "dob",
+    "birth_date",
+    "sex",
+    "ssn",
+    "last4",
+    "medicaid_id",
+    "addr_keys",
+    "bldg_keys",
+    "street_keys",
+    "house",
+    "street",
+    "street_words",
+    "zips",
+    "zip",
+    "city",
+    "has_home",
+    "has_placement",
+    "phone",
+    "mother_first",
+    "mother_last",
+    "is_child",
+]
 FREQUENCIES = ("first_std", "last_std")
 #: Edges below this weight can change nothing and are not kept.
 FLOOR = -12.0

@@ -23,7 +23,48 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from nicknames import NickNamer
 
-STREETS = ["OAK", "MAPLE", "CEDAR", "PINE", "ELM", "WALNUT", "RIVER", "LAKE", "HILL", "PARK", "MAIN", "CHURCH", "SPRING", "RIDGE", "MEADOW", "SUNSET", "HICKORY", "WASHINGTON", "LINCOLN", "JACKSON", "MADISON", "FRANKLIN", "HIGHLAND", "FOREST", "VALLEY", "MILL", "BRIDGE", "SCHOOL", "COLLEGE", "PROSPECT", "CHESTNUT", "DOGWOOD", "WILLOW", "BIRCH", "SYCAMORE", "MAGNOLIA", "LAUREL", "CHERRY", "POPLAR", "ASPEN"]
+STREETS = [
+    "OAK",
+    "MAPLE",
+    "CEDAR",
+    "PINE",
+    "ELM",
+    "WALNUT",
+    "RIVER",
+    "LAKE",
+    "HILL",
+    "PARK",
+    "MAIN",
+    "CHURCH",
+    "SPRING",
+    "RIDGE",
+    "MEADOW",
+    "SUNSET",
+    "HICKORY",
+    "WASHINGTON",
+    "LINCOLN",
+    "JACKSON",
+    "MADISON",
+    "FRANKLIN",
+    "HIGHLAND",
+    "FOREST",
+    "VALLEY",
+    "MILL",
+    "BRIDGE",
+    "SCHOOL",
+    "COLLEGE",
+    "PROSPECT",
+    "CHESTNUT",
+    "DOGWOOD",
+    "WILLOW",
+    "BIRCH",
+    "SYCAMORE",
+    "MAGNOLIA",
+    "LAUREL",
+    "CHERRY",
+    "POPLAR",
+    "ASPEN",
+]
 KINDS = ["STREET", "AVENUE", "ROAD", "DRIVE", "LANE", "COURT", "PLACE", "BOULEVARD"]
 NEAR = {
     "Q": "WA",
@@ -327,11 +368,11 @@ def survey(seed: int, households: int, level: float = 1.0) -> tuple[list[dict[st
         if mk.chance(0.18):
             place = then if then is not None and mk.chance(0.5) else now_at
             for p in members:
-                if (p.mother is not None and (now - p.born).days < 6 * 365) or p.sex == "F":
-                    if (now - p.born).days < 45 * 365:
-                        row("wic", p, "mdsa", place, level)
-                        if mk.chance(0.3):
-                            row("wic", p, "mdsa", now_at, level)
+                days = (now - p.born).days
+                if (p.mother is not None and days < 6 * 365) or (p.sex == "F" and days < 45 * 365):
+                    row("wic", p, "mdsa", place, level)
+                    if mk.chance(0.3):
+                        row("wic", p, "mdsa", now_at, level)
         for p in members:
             if mk.chance(0.92):
                 row("registry", p, "mdsn", None, level * 0.7)
@@ -540,7 +581,7 @@ DUPLICATE_FREE = {"survey": ("census", "registry"), "agencies": ("medicaid",)}
 def write(
     folder: Path, shape: str = "survey", seed: int = 1, households: int = 1500, level: float = 1.0, ssn: bool = True
 ) -> None:
-    """Write ``records.parquet``, ``relationships.parquet``, ``truth/person_records.parquet``, ``truth/parent_child.parquet``.
+    """Write ``records.parquet``, ``relationships.parquet`` and ``truth/{person_records,parent_child}.parquet``.
 
     For the ``agencies`` shape also ``staged/<system>__*.parquet`` in the columns linkage reads at night.
     """
