@@ -80,7 +80,8 @@ def release(folder: Path, inputs: list[dict[str, Any]], rows: list[str], **manif
         values = ", ".join(rows)
         database.execute(
             "copy (select metric_id, version as metric_version, 'warehouse' as variant,"
-            " cast(start as date) as period_start, cast(start as date) + 364 as period_end, 'all' as stratum_type, stratum as stratum_value, x as numerator,"
+            " cast(start as date) as period_start, cast(start as date) + 364 as period_end,"
+            " 'all' as stratum_type, stratum as stratum_value, x as numerator,"
             " n as denominator, cast(x as double) / n as value, x between 1 and 10 as suppress_flag"
             f" from (values {values}) as t(metric_id, version, start, stratum, x, n))"
             f" to '{folder}/parquet/measures.parquet' (format parquet)"

@@ -1,0 +1,149 @@
+"""Worked answers of the catalogue, computed by the command over plain files, as a stranger would."""
+
+import csv
+from pathlib import Path
+
+import duckdb
+import pytest
+from typer.testing import CliRunner
+
+from pipelines.cli import app
+
+#: Fiscal year 2024, seen from two years later.
+FISCAL_2024 = ["--cutoff", "2026-09-30", "--period", "2023-10-01", "2024-09-30"]
+
+G01_PERSONS = """person_id,dob
+A,2022-03-10
+B,2023-01-05
+C,2021-12-01
+D,2021-12-01
+E,2024-02-20
+F,2023-05-01
+G,2022-08-08
+H,2023-02-02
+I,2022-01-01
+J,2023-03-03
+K,2023-03-03
+"""
+G01_REMOVALS = """removal_id,person_id,removal_date,discharge_date,discharge_reason
+a,A,2023-11-01,2024-06-15,REUN
+b,B,2023-10-20,2023-10-26,REUN
+c,C,2024-01-15,2025-01-15,REUN
+d,D,2024-01-15,2025-01-16,REUN
+e,E,2024-02-25,2025-03-01,REUN
+f,F,2024-05-01,,
+g1,G,2023-12-01,2024-01-10,REUN
+g2,G,2024-03-01,2025-06-01,ADOPT
+h,H,2024-04-01,2024-12-31,TRANSFER
+i,I,2024-02-29,2025-02-28,GUARD
+j,J,2024-06-01,2024-06-09,REL
+k,K,2024-06-01,2024-11-30,
+"""
+G01_PLACEMENTS = """removal_id,seq,start_date,end_date,setting_type
+e,1,2024-02-25,2024-12-20,FFH
+e,2,2024-12-20,2025-03-01,THV
+"""
+G07_REPORTS = """person_id,report_id,report_date,incident_date,disposition,is_victim
+A,a1,2023-11-01,,SUBST,true
+A,a2,2023-11-15,,SUBST,true
+B,b1,2023-11-01,,SUBST,true
+B,b2,2023-11-16,,SUBST,true
+C,c1,2024-01-01,2023-12-20,SUBST,true
+C,c2,2024-03-01,2023-12-20,SUBST,true
+D,d1,2024-01-01,2023-12-20,SUBST,true
+D,d2,2024-03-01,,SUBST,true
+E,e1,2024-09-30,,SUBST,true
+E,e2,2025-09-30,,SUBST,true
+F,f1,2024-09-30,,SUBST,true
+F,f2,2025-10-01,,SUBST,true
+G,g1,2023-09-30,,SUBST,true
+G,g2,2024-08-01,,SUBST,true
+"""
+G17_REMOVALS = """removal_id,person_id,removal_date,discharge_date,discharge_reason
+a,A,2024-10-01,,
+b,B,2024-01-01,2024-10-01,REUN
+c,C,2024-01-01,2024-10-02,REUN
+d,D,2024-10-02,,
+"""
+JURISDICTION = """name: Testing
+time_zone: America/Chicago
+counties: [{fips: "05001", name: Arkansas}]
+parameters: {within_rule: DAYS_365}
+"""
+
+
+def ask(folder: Path, *arguments: str) -> tuple[int, str, list[dict[str, str]]]:
+    """Run the command over ``folder``: exit code, what it said, the rows of the whole jurisdiction."""
+    out = folder.parent / "out.csv"
+    told = CliRunner().invoke(app, ["measures", "--tables", str(folder), "--out", str(out), *arguments])
+    rows = list(csv.DictReader(out.open())) if out.exists() else []
+    return told.exit_code, " ".join(told.output.split()), [r for r in rows if r["stratum_type"] == "all"]
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Path:
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    return folder
+
+
+def test_golden_answers_from_csv_files(tables: Path) -> None:
+    (tables / "dim_person.csv").write_text(G01_PERSONS)
+    (tables / "fct_removal.csv").write_text(G01_REMOVALS)
+    (tables / "fct_placement.csv").write_text(G01_PLACEMENTS)
+    (tables / "fct_cps_report.csv").write_text(G07_REPORTS)
+    code, told, rows = ask(tables, *FISCAL_2024, "--measure", "PRM-01", "--measure", "SAF-02")
+    assert code == 0, told
+    answers = {(r["metric_id"], r["variant"]): (r["numerator"], r["denominator"]) for r in rows}
+    # G-01 with its federal variant, and G-07; nobody is enrolled.
+    assert answers[("PRM-01", "warehouse")] == ("6", "9")
+    assert answers[("PRM-01", "federal_comparable")] == ("5", "8")
+    assert answers[("SAF-02", "warehouse")] == ("3", "7")
+    assert {r["data_cutoff"] for r in rows} == {"2026-09-30"}
+
+
+def test_a_jurisdiction_sets_the_parameters(tables: Path, tmp_path: Path) -> None:
+    (tables / "dim_person.csv").write_text(G01_PERSONS)
+    (tables / "fct_removal.csv").write_text(G01_REMOVALS)
+    (tables / "fct_placement.csv").write_text(G01_PLACEMENTS)
+    (tmp_path / "ours.yml").write_text(JURISDICTION)
+    code, told, rows = ask(tables, *FISCAL_2024, "--measure", "prm-01", "--jurisdiction", str(tmp_path / "ours.yml"))
+    assert code == 0, told
+    assert [(r["numerator"], r["denominator"]) for r in rows if r["variant"] == "warehouse"] == [("5", "9")]
+
+
+def test_parquet_in_and_out_and_a_day_as_the_period(tables: Path) -> None:
+    (tables / "removals.csv").write_text(G17_REMOVALS)
+    out = tables.parent / "out.parquet"
+    with duckdb.connect() as database:
+        database.execute(f"copy (from '{tables}/removals.csv') to '{tables}/fct_removal.parquet' (format parquet)")
+        arguments = ["--cutoff", "2025-12-31", "--period", "2024-10-01", "2024-10-01", "--measure", "PIT-01"]
+        told = CliRunner().invoke(app, ["measures", "--tables", str(tables), "--out", str(out), *arguments])
+        assert told.exit_code == 0, told.output
+        # G-17.
+        rows = database.execute(f"select numerator from '{out}' where stratum_type = 'all'").fetchall()
+    assert rows == [(2,)]
+    assert "removals.csv is no table" in " ".join(told.output.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "arguments", "message"),
+    [
+        ("fct_removal.csv", "removal_id,removal_date\nx,yesterday\n", [], "column removal_date: values that"),
+        ("fct_removal.csv", "", [], "fct_removal.csv: is empty"),
+        ("fct_removal.csv", 'removal_id,removal_date\n"x,2024-01-01\n', [], "fct_removal.csv: cannot be read"),
+        ("fct_removal.csv", "removal_id,Removal_ID\nx,y\n", [], "two columns of its header have one name"),
+        ("fct_removal.parquet", "no parquet", [], "fct_removal.parquet: cannot be read as Parquet"),
+        ("notes.txt", "hello", [], "holds no table"),
+        ("fct_removal.csv", "removal_id\nx\n", ["--measure", "PRM-99"], "there is no measure PRM-99"),
+    ],
+    ids=["wrong type", "empty", "open quote", "twice", "no parquet", "no table", "unknown measure"],
+)  # fmt: skip
+def test_what_does_not_fit_is_told_by_file_and_column_without_a_value(
+    tables: Path, name: str, content: str, arguments: list[str], message: str
+) -> None:
+    (tables / name).write_text(content)
+    code, told, rows = ask(tables, *FISCAL_2024, *arguments)
+    assert code == 1 and rows == []
+    assert message in told
+    assert "yesterday" not in told
