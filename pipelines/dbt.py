@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -133,7 +134,8 @@ def run(
         if message.info.name in ("LogModelResult", "LogSeedResult", "LogTestResult"):
             outcome.events.append(MessageToDict(message, preserving_proto_field_name=True))
 
-    arguments = [command, "--vars", json.dumps(dict(variables)), "--select", *select]
+    # The manifest was written by the parse, and writing it again takes as long as ten models.
+    arguments = [command, "--no-write-json", "--vars", json.dumps(dict(variables)), "--select", *select]
     if exclude:
         arguments += ["--exclude", *exclude]
     result = _invoke(workspace, arguments, manifest=_load(workspace), callbacks=[on_event])
@@ -142,7 +144,9 @@ def run(
         raise DbtError(f"dbt {command} did not run: {reason}", is_locked="set lock" in str(result.exception))
     for item in result.result.results:
         if str(item.status) in ("error", "runtime error"):
-            outcome.failed_models.append(item.node.name)
+            # Only the kind of error: its text may quote a row.
+            kind = re.search(r"\w+ Error", str(item.message))
+            outcome.failed_models.append(f"{item.node.name} ({kind.group()})" if kind else item.node.name)
             if "Could not set lock" in str(item.message):
                 raise DbtError("another process holds the warehouse", is_locked=True)
         elif str(item.status) == "fail":

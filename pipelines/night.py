@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 JOB = "night"
 RECORDS_JOB = "records"
+RELINK_JOB = "relink"
 
 
 class NightError(Exception):

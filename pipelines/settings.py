@@ -73,6 +73,14 @@ def export(**values: str) -> None:
     os.environ.update(values)
 
 
+def dagster_home() -> Path:
+    """Dagster's own folder, as whoever started this process set it. Raises :class:`SettingsError` without one."""
+    given = os.environ.get("DAGSTER_HOME")
+    if not given:
+        raise SettingsError("DAGSTER_HOME is not set: start Dagster with `kinweave ui`")
+    return Path(given)
+
+
 def find_home(given: Path | None = None) -> Path:
     """The deployment folder: ``given``, else ``KINWEAVE_HOME``, else here, else ``./demo-home``.
 
@@ -154,7 +162,7 @@ class Parameters(_Strict):
 class Thresholds(_Strict):
     """Limits that raise an alert when linkage passes them."""
 
-    min_match_rate: float = Field(default=0.5, ge=0, le=1, description="share linked between two systems")
+    max_match_rate_drop: float = Field(default=0.05, ge=0, le=1, description="fall of a match rate in one night")
     max_family_size: int = Field(default=40, gt=1, description="a larger family is a linkage error to look at")
     max_person_records: int = Field(default=60, gt=1, description="more records in one person is an error")
 

@@ -138,21 +138,26 @@ def show_people(console: Console, home: Home) -> None:
             " having count(distinct source_system) > 1)"
         )
         families = one(f"select count(distinct family_id) from {members}")
-        rates = database.execute(
-            "select system_a, system_b, population, n_a, n_linked, rate from"
-            f" read_parquet({quoted(folder / 'match_rates.parquet')}) where n_a > 0 order by 3, 1, 2"
-        ).fetchall()
+        rates = {
+            (a, b): (n, rate)
+            for a, b, n, rate in database.execute(
+                "select system_a, system_b, n_a, rate from"
+                f" read_parquet({quoted(folder / 'match_rates.parquet')}) where population = 'all' and n_a > 0"
+            ).fetchall()
+        }
     console.print(
         f"\n[bold]{records:,} records are {people:,} people[/bold]; {shared:,} of them known to more than one system;"
         f" {families:,} families."
     )
-    table = Table(title="Match rates", title_justify="left")
-    for heading in ("people of", "found in", "among"):
-        table.add_column(heading)
-    for heading in ("n", "found", "rate"):
+    systems = sorted({a for a, _ in rates})
+    table = Table(title="Match rates: of the people of (row), found in (column)", title_justify="left")
+    table.add_column("people of")
+    for heading in ("n", *systems):
         table.add_column(heading, justify="right")
-    for system_a, system_b, population, n, linked, rate in rates:
-        table.add_row(system_a, system_b, population, f"{n:,}", f"{linked:,}", f"{rate:.1%}")
+    for a in systems:
+        cells = ["" if a == b else (f"{rates[a, b][1]:.1%}" if (a, b) in rates else "-") for b in systems]
+        size = max(n for (first, _), (n, _) in rates.items() if first == a)
+        table.add_row(a, f"{size:,}", *cells)
     console.print(table)
 
 
@@ -221,6 +226,21 @@ def show_places(console: Console, home: Home) -> None:
         f"kinweave ui {here}           # the flow in Dagster",
     ):
         console.print(f"  {command}", soft_wrap=True, markup=False)
+
+
+def show_demo(console: Console, home: Home, truth: Path) -> None:
+    """The end of the demo: what came in, who was linked and how well, what was measured, where it lies."""
+    import linkage
+
+    show_deliveries(console, home, load_contracts())
+    show_people(console, home)
+    quality = linkage.evaluate(home.linkage_dir, truth)
+    console.print(
+        f"Against the simulation's truth, pairs of records joined: {quality.precision:.2%} right,"
+        f" {quality.recall:.2%} found."
+    )
+    show_measures(console, home)
+    show_places(console, home)
 
 
 # --- status, validate, query -------------------------------------------------------------------------------------

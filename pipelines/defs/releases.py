@@ -8,7 +8,6 @@ from pipelines import dbt
 from pipelines.defs.resources import GROUPS, Deployment
 from pipelines.defs.warehouse import warehouse
 from pipelines.releases import GateClosed, ReleaseError, current_release, publish
-from pipelines.releases.publish import POINTER
 from pipelines.releases.restatement import write_report
 
 _PUBLISHED = [key for key in sorted(warehouse.keys) if key.path[0] in ("marts", "metrics", "quality")]
@@ -33,7 +32,11 @@ _PUBLISHED = [key for key in sorted(warehouse.keys) if key.path[0] in ("marts", 
 def release(deployment: Deployment) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Publish tonight's marts atomically; a replayed night stays in its own folder."""
     night, key = deployment.night, ["releases", "warehouse"]
-    before = current_release(night.releases_dir) if (night.releases_dir / POINTER).exists() else None
+    try:
+        before = current_release(night.releases_dir)
+    except ReleaseError:
+        # Nothing was published yet, or what was is damaged: tonight's release is the way out.
+        before = None
     try:
         done = publish(
             night.workspace,

@@ -8,13 +8,17 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from pipelines.alerts import Alert, late_alerts, send
-from pipelines.defs.resources import graph_workspace
-from pipelines.night import JOB, RECORDS_JOB, all_contracts, failed_checks
+from pipelines.defs.resources import GROUPS, graph_workspace
+from pipelines.night import JOB, RECORDS_JOB, RELINK_JOB, all_contracts, failed_checks
 from pipelines.settings import SettingsError, find_home, load_jurisdiction
 from pipelines.storage import Home
 
 #: A file younger than this may still be arriving.
 SETTLE_SECONDS = 60
+
+_UP_TO_RECORDS = dg.AssetSelection.groups(
+    GROUPS["deliveries"], GROUPS["raw"], GROUPS["staging"]
+) | dg.AssetSelection.assets(["linkage", "person_records"])
 
 night = dg.define_asset_job(
     JOB,
@@ -23,8 +27,13 @@ night = dg.define_asset_job(
 )
 records = dg.define_asset_job(
     RECORDS_JOB,
-    selection=dg.AssetSelection.keys(["linkage", "person_records"]).upstream(),
+    selection=_UP_TO_RECORDS,
     description="The night as far as the person records: what training a linkage model needs.",
+)
+relink = dg.define_asset_job(
+    RELINK_JOB,
+    selection=dg.AssetSelection.all() - _UP_TO_RECORDS,
+    description="The night from the scoring on: after a new model, nothing needs to land again.",
 )
 
 

@@ -1,6 +1,7 @@
 """dbt as two steps, staging before linkage and the rest after it. Its tests become asset checks."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -10,6 +11,8 @@ from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 from pipelines import dbt
 from pipelines.defs.resources import GROUPS, Deployment, graph_workspace
 from pipelines.night import Night
+from pipelines.settings import get_settings
+from pipelines.storage import write_atomic
 
 STAGING = "fqn:kinweave.staging"
 _MANIFEST = dbt.read_manifest(graph_workspace())
@@ -67,7 +70,30 @@ def staging(context: dg.AssetExecutionContext, deployment: Deployment) -> Iterat
     """Typed deliveries as views without names, and what linkage reads as Parquet in the vault."""
     night = deployment.night
     night.workspace.staged_dir.mkdir(parents=True, exist_ok=True)
-    yield from _run(context, night, "run", [STAGING])
+    stamp = dbt.target_dir(night.workspace) / "views.txt"
+    if context.is_subset or not _views_stand(night, stamp):
+        stamp.unlink(missing_ok=True)
+        yield from _run(context, night, "run", [STAGING])
+        if not context.is_subset:
+            write_atomic(stamp, _views(night))
+        return
+    # A view that is there already reads tonight's files: only what is written as Parquet has to be made again.
+    made = set()
+    for event in _run(context, night, "run", [f"{STAGING},config.materialized:external"]):
+        made.add(event.output_name if isinstance(event, dg.Output) else None)
+        yield event
+    for key in sorted(context.selected_asset_keys):
+        if key.to_python_identifier() not in made:
+            yield dg.Output(None, output_name=key.to_python_identifier(), metadata={"status": "view stands"})
+
+
+def _views(night: Night) -> str:
+    """What the staging views of this warehouse file were made from."""
+    return f"{dbt.project_fingerprint(get_settings().dbt_project)} {night.workspace.warehouse.stat().st_ino}"
+
+
+def _views_stand(night: Night, stamp: Path) -> bool:
+    return night.workspace.warehouse.exists() and stamp.exists() and stamp.read_text() == _views(night)
 
 
 @dbt_assets(manifest=_MANIFEST, exclude=STAGING, dagster_dbt_translator=_TRANSLATOR, name="warehouse")

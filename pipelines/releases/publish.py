@@ -89,7 +89,8 @@ def publish(
     finally:
         if building.exists():
             shutil.rmtree(building)
-    problems = verify(folder)
+    # Bytes only: the tables were hashed from the database a moment ago. `verify` in full is for whoever receives it.
+    problems = verify(folder, contents=False)
     if problems:
         raise ReleaseError(f"release {folder.name} does not verify:\n" + "\n".join(f"  {p}" for p in problems))
     _point(releases_dir, folder)

@@ -1,0 +1,76 @@
+"""``kinweave demo``: a simulated jurisdiction from its agencies' files to a published release, three nights long.
+
+The simulation's truth is used for one line at the end, to say how good the linkage was; no night reads it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from pipelines import demo, summary
+from pipelines.deployment import create
+from pipelines.night import JOB, RELINK_JOB, Night, NightError, run_night, train_model
+from pipelines.settings import SettingsError
+from pipelines.storage import Home, write_atomic
+
+_MARK = ".kinweave-demo"
+_EXAMPLE = Path(demo.__file__).parent / "deployment"
+
+
+def tour(folder: Path, people: int, console: Console) -> None:
+    """Build the demo deployment in ``folder`` and show what came out.
+
+    An earlier demo there is replaced; any other deployment is left alone. Raises :class:`NightError` when a night
+    fails.
+    """
+    began = time.monotonic()
+    home = _fresh(folder)
+    simulation = home.root / "simulation"
+    with summary.Steps(console) as steps:
+        console.print(f"[bold]A jurisdiction of {people:,} people[/bold]")
+        steps.on_step("simulating families", "started")
+        world = demo.simulate(people)
+        steps.on_step("simulating families", "done")
+        steps.on_step("writing agencies' files", "started")
+        deliveries = demo.write_deliveries(world, simulation / "agencies", simulation / "truth")
+        steps.on_step("writing agencies' files", "done")
+        del world
+        for number, (day, sent) in enumerate(deliveries, start=1):
+            console.print(f"[bold]Night {number}: the files of {day}[/bold]")
+            _deliver(sent, home)
+            job = JOB
+            if number == 1:
+                # A night needs a trained model, and training needs the first files: once, outside the night.
+                train_model(home, received_on=day, on_step=steps.on_step)
+                job = RELINK_JOB
+            outcome = run_night(home, received_on=day, job=job, on_step=steps.on_step)
+            if not outcome.success:
+                summary.show_outcome(console, Night(home), outcome)
+                raise NightError("the demo stopped; `kinweave status` says more")
+    summary.show_demo(console, home, simulation / "truth")
+    console.print(f"\nThe demo took {time.monotonic() - began:.0f} seconds.")
+
+
+def _fresh(folder: Path) -> Home:
+    """A new demo deployment in ``folder``; an earlier demo there is removed first."""
+    folder = folder.expanduser().resolve()
+    if (folder / _MARK).exists():
+        shutil.rmtree(folder)
+    elif (folder / "jurisdiction.yml").exists():
+        raise SettingsError(f"{folder} is a deployment, not a demo: choose another folder with --home")
+    home = create(folder, _EXAMPLE)
+    write_atomic(folder / _MARK, "made by `kinweave demo`, which may replace this folder\n")
+    return home
+
+
+def _deliver(sent: Path, home: Home) -> None:
+    """Put the agencies' files into the drop folders, as agencies would."""
+    for system in sorted(p for p in sent.iterdir() if p.is_dir()):
+        inbox = home.inbox(system.name)
+        inbox.mkdir(parents=True, exist_ok=True)
+        for file in sorted(system.iterdir()):
+            shutil.copy2(file, inbox / file.name)
