@@ -34,9 +34,11 @@ check: setup ## seconds: style, types, import directions, generated files curren
 	$(BIN)/lint-imports
 	$(BIN)/sqlfmt --check --quiet dbt_project
 	$(BIN)/python -m expectations.compile.cli generate --check
+	$(BIN)/python -m pipelines.measures generate --check
 
-generate: setup ## contracts -> staging SQL, dbt sources and docs, data dictionary
+generate: setup ## contracts -> staging SQL, dbt sources and docs, data dictionary; measures' definitions -> their pages
 	$(BIN)/python -m expectations.compile.cli generate
+	$(BIN)/python -m pipelines.measures generate
 
 lock: ## needs uv on the PATH; writes names, versions and hashes only
 	uv pip compile pyproject.toml --all-extras --generate-hashes --universal --python-version 3.11 --quiet --custom-compile-command "make lock" -o requirements.lock
