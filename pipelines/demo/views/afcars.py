@@ -127,10 +127,17 @@ TABLES = {
             and h.held_at::date between r.removal_on and least(q.last_on, coalesce(r.exit_on, q.last_on))
             and h.outcome_entered_on <= q.sent_on order by 2, 3, 4, 5, 6""",
     "afcars_caseworker_visits": f"""
-        select distinct {_HEAD}, r.removal_on as e69_removal_date, c.contact_at::date as e151_case_worker_visit_date,
-            case c.place when 'residence' then '1' else '2' end as e152_case_worker_visit_location, {_TAIL}
-        from {_EPISODES} join truth.contact_members m on m.person_id = r.person_id and not {_OLD}
-        join truth.contacts c on c.contact_id = m.contact_id and c.completed
-            and c.contact_at::date between r.removal_on and least(q.last_on, coalesce(r.exit_on, q.last_on))
-            and c.contact_at::date <= q.last_on and m.entered_on <= q.sent_on order by 2, 3, 4, 5""",
+        with seen as (
+            select m.person_id, c.contact_at::date as on_day, c.place, m.entered_on
+            from truth.contact_members m join truth.contacts c on c.contact_id = m.contact_id where c.completed
+        ), during as (
+            select r.person_id, r.removal_on, r.exit_on, v.on_day, v.place, v.entered_on
+            from truth.removals r join seen v on v.person_id = r.person_id
+                and v.on_day between r.removal_on and coalesce(r.exit_on, date '2100-01-01')
+            where not {_OLD}
+        )
+        select distinct {_HEAD}, r.removal_on as e69_removal_date, r.on_day as e151_case_worker_visit_date,
+            case r.place when 'residence' then '1' else '2' end as e152_case_worker_visit_location, {_TAIL}
+        from {_PERIOD} join child_welfare.afcars_served s on s.e2 = q.e2 join during r on r.person_id = s.person_id
+            and r.on_day <= q.last_on and r.entered_on <= q.sent_on order by 2, 3, 4, 5, 6""",
 }

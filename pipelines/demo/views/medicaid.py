@@ -21,7 +21,7 @@ with chosen as (
 ), shared as (
     select c.*, c.role = 'child' and m.covered and c.birth_on >= date '2020-10-01' and u(c.person_id, 'shared') < 0.45
         as shares, c.birth_on + 200 + (u(c.person_id, 'until') * 165)::int as until_on
-    from chosen c left join chosen m on m.person_id = c.mother_id and c.role = 'child'
+    from chosen c left join chosen m on m.person_id = c.mother_id
 )
 select person_id, family_id, role, sex, birth_on, death_on, mother_id, kind,
     -- A death under the mother's number never becomes a number of its own.
