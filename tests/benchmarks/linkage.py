@@ -18,9 +18,9 @@ import splink.comparison_library as cl
 from splink import DuckDBAPI, Linker, SettingsCreator, block_on
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / "linkage")]
-import linkage_population
+import linkage_population  # noqa: E402
 
-import linkage
+import linkage  # noqa: E402
 
 
 def plain_splink(home: Path) -> float:
