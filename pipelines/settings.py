@@ -143,16 +143,57 @@ class Period(_Strict):
         return self
 
 
+#: A code or name that goes into SQL: letters, digits, and what codes are written with.
+Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._&/-]*$")]
+Days = Annotated[int, Field(ge=1, le=3650)]
+Stratum = Literal[
+    "all", "site", "county", "race_eth", "race_any", "age_band", "sex", "icwa", "entry_year", "prior_removal",
+    "substance_use_removal",
+]  # fmt: skip
+
+
 class Parameters(_Strict):
-    """Where courts and states differ: dbt variables of the same names. What is left out is dbt's default."""
+    """Where courts and states differ: dbt variables of the same names. What is left out is dbt's default.
+
+    What each means stands beside its default in ``dbt_project/dbt_project.yml``.
+    """
 
     within_rule: Literal["ANNIV_INCL", "ANNIV_EXCL", "DAYS_365"] | None = None
     metric_periods: list[Period] | None = None
     metric_fiscal_years: int | None = Field(default=None, ge=1, le=50)
     prm_01_thv_adjustment: bool | None = None
+    metric_strata: list[Stratum] | None = None
+    disparity_reference: Code | None = None
     match_rate_floor: float | None = Field(default=None, ge=0, le=1)
-    sud_procedure_codes: list[str] | None = None
-    mh_procedure_codes: list[str] | None = None
+    p5_exclude_thv_days: bool | None = None
+    shelter_hearing_hours: int | None = Field(default=None, ge=1, le=720)
+    court_days: bool | None = None
+    adjudication_days: Days | None = None
+    disposition_days: Days | None = None
+    evl_01_enrolled_within_days: Days | None = None
+    evl_01_counties_per_site: int | None = Field(default=None, ge=1, le=50)
+    evl_01_svi_caliper: float | None = Field(default=None, gt=0, le=1)
+    sud_look_back_days: Days | None = None
+    evidence_based_models: list[Code] | None = None
+    developmental_tools: list[Code] | None = None
+    survey_item_topics: dict[Code, list[Code]] | None = None
+    sud_procedure_codes: list[Code] | None = None
+    mh_procedure_codes: list[Code] | None = None
+    well_child_codes: list[Code] | None = None
+    well_child_diagnoses: list[Code] | None = None
+    physical_health_codes: list[Code] | None = None
+    primary_care_taxonomies: list[Code] | None = None
+    developmental_screening_codes: list[Code] | None = None
+    autism_screening_modifiers: list[Code] | None = None
+    iet_treatment_codes: list[Code] | None = None
+    iet_codes_with_diagnosis: list[Code] | None = None
+    delivery_codes: list[Code] | None = None
+    live_birth_diagnoses: list[Code] | None = None
+    prenatal_visit_codes: list[Code] | None = None
+    prenatal_package_codes: list[Code] | None = None
+    postpartum_visit_codes: list[Code] | None = None
+    postpartum_package_codes: list[Code] | None = None
+    postpartum_diagnoses: list[Code] | None = None
 
     def dbt_vars(self) -> dict[str, Any]:
         """The parameters the jurisdiction decides, in the form dbt's ``--vars`` takes."""

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from pipelines.measures import registry as r
+from pipelines.settings import Parameters
 
 DEFINITION = {
     "id": "PRM-01",
@@ -53,6 +54,14 @@ def test_every_parameter_a_definition_names_is_read_by_the_project() -> None:
     text = "".join(p.read_text() for p in [*project.rglob("macros/*.sql"), *r.METRICS_DIR.rglob("*.sql")])
     text += (project / "dbt_project.yml").read_text()
     assert sorted(p for d in r.load().values() for p in d.parameters if p not in text) == []
+
+
+def test_a_jurisdiction_can_set_every_parameter_of_the_project_and_no_other() -> None:
+    project = yaml.safe_load((r.METRICS_DIR.parents[2] / "dbt_project.yml").read_text())
+    set_by_the_night = {"cutoff", "stale_sources"}
+    assert set(Parameters.model_fields) == set(project["vars"]) - set_by_the_night
+    # The defaults themselves are values a jurisdiction may write.
+    Parameters.model_validate({k: v for k, v in project["vars"].items() if k not in set_by_the_night})
 
 
 @pytest.mark.parametrize(
