@@ -280,7 +280,7 @@ with
             cast(null as varchar) as ci_method,
             cast(null as varchar) as n_excluded_by_rule,
             0 as n_not_observable,
-            high.name || ' / ' || low.name as max_ratio_groups,
+            case when max_ratio is not null then high.name || ' / ' || low.name end as max_ratio_groups,
             {{ log_risk_ratio_se("high.x", "high.n", "low.x", "low.n") }} as log_se,
             round({{ ratio_limit("max_ratio", "log_se", -1) }}, 6) as max_ratio_low,
             round({{ ratio_limit("max_ratio", "log_se", 1) }}, 6) as max_ratio_high
