@@ -47,8 +47,8 @@
 
 {#-
     CTEs counsel and parties. parties: one row per party of a dependency case, with party (child, mother, father or
-    unknown_father), person_id (the child of the case, for site and county), filed_date and closed_date. A case whose child
-    has no row of representation still has the child as a party.
+    unknown_father), person_id (the child of the case, for site and county), filed_date and closed_date. A case whose child,
+    mother or father has no row of representation has them as parties without counsel, parents as the family bridge names them.
 -#}
 {% macro case_parties() %}
     -- A court appointed special advocate is not counsel.
@@ -105,5 +105,37 @@
         select c.*, cast(null as varchar) as party_id, 'child' as party
         from cases as c
         where not exists (select 1 from representation as r where r.case_id = c.case_id and r.party = 'child')
+        union all by name
+        select distinct c.*, cast(null as varchar) as party_id, f.party
+        from cases as c
+        inner join {{ ref("fct_court_case") }} as k on c.case_id = k.case_id
+        inner join
+            (
+                select
+                    child_id,
+                    case
+                        when role in ('mother', 'father')
+                        then role
+                        when role in ('putative_father', 'alleged_father', 'unknown_father')
+                        then 'unknown_father'
+                    end as party
+                from ({{ family_parents() }})
+            ) as f
+            on k.person_id = f.child_id
+            and f.party is not null
+        where
+            not exists (
+                select 1
+                from representation as r
+                where
+                    r.case_id = c.case_id
+                    and (
+                        r.party in (f.party, 'parent')
+                        or (
+                            r.party in ('father', 'unknown_father')
+                            and f.party in ('father', 'unknown_father')
+                        )
+                    )
+            )
     )
 {% endmacro %}
