@@ -27,7 +27,9 @@
             end as exclusion
         from periods as p
         inner join episodes as e on e.removal_date between p.period_start and p.period_end
-        qualify row_number() over (partition by p.period_start, e.person_id order by e.removal_date, e.removal_id) = 1
+        qualify
+            row_number() over (partition by p.period_start, e.person_id order by e.removal_date, e.removal_id)
+            = 1
     ),
 
     cohort as ({{ with_site("entries", "removal_date", until="end_date") }})
@@ -56,7 +58,12 @@
 -#}
 {% macro competing_risk_curves(rows, keys) %}
     moments as (
-        select {{ keys | join(", ") }}, day, sum(entering) as entering, sum(leaving) as leaving, sum(exiting) as exits
+        select
+            {{ keys | join(", ") }},
+            day,
+            sum(entering) as entering,
+            sum(leaving) as leaving,
+            sum(exiting) as exits
         from
             (
                 select {{ keys | join(", ") }}, entered_day as day, 1 as entering, 0 as leaving, 0 as exiting
@@ -75,7 +82,9 @@
         from moments
         window
             earlier as (
-                partition by {{ keys | join(", ") }} order by day rows between unbounded preceding and 1 preceding
+                partition by {{ keys | join(", ") }}
+                order by day
+                rows between unbounded preceding and 1 preceding
             )
     ),
 
@@ -88,7 +97,9 @@
             product(1 - exits / at_risk) over so_far as survival,
             coalesce(
                 product(1 - exits / at_risk) over (
-                    partition by {{ keys | join(", ") }} order by day rows between unbounded preceding and 1 preceding
+                    partition by {{ keys | join(", ") }}
+                    order by day
+                    rows between unbounded preceding and 1 preceding
                 ),
                 1
             ) as survival_before,
@@ -129,7 +140,9 @@
             ) as c
         from survival_steps as s
         inner join
-            (select distinct {{ keys | join(", ") }}, cause from cause_events) as c using ({{ keys | join(", ") }})
+            (select distinct {{ keys | join(", ") }}, cause from cause_events) as c using (
+                {{ keys | join(", ") }}
+            )
         left join cause_events as e using ({{ keys | join(", ") }}, day, cause)
         window so_far as (partition by {{ keys | join(", ") }}, c.cause order by day rows unbounded preceding)
     ),
@@ -170,7 +183,9 @@
 {% macro incidence_rows(units, cells, needs, version, landmark_days=0, sites_only=[]) %}
     {%- set keys = ["period_start", "curve", "stratum_type", "stratum_value"] -%}
     {%- set measures = [] -%}
-    {%- for cell in cells if cell[2] not in sites_only -%} {%- do measures.append([cell[0], cell[1]]) -%} {%- endfor %}
+    {%- for cell in cells if cell[2] not in sites_only -%}
+        {%- do measures.append([cell[0], cell[1]]) -%}
+    {%- endfor %}
     stratified as ({{ stratified(units) }}),
 
     followed as (

@@ -31,7 +31,8 @@
         f.start_date as setting_start,
         coalesce(f.is_kin, false) as is_kin,
         row_number() over setting as setting_number,
-        row_number() over setting > 1 and coalesce(f.provider_id <> lag(f.provider_id) over setting, true) as is_move
+        row_number() over setting > 1
+        and coalesce(f.provider_id <> lag(f.provider_id) over setting, true) as is_move
     from (select distinct removal_id, end_date from {{ episodes }}) as e
     inner join {{ ref("fct_placement") }} as f on e.removal_id = f.removal_id
     where
@@ -67,7 +68,9 @@
     date. -#}
 {% macro stock_dates() -%}
     select distinct cast(day as date) as counted_on
-    from ({{ metric_periods() }}) as p, unnest(generate_series(p.period_start, p.period_end, interval 1 day)) as d(day)
+    from
+        ({{ metric_periods() }}) as p,
+        unnest(generate_series(p.period_start, p.period_end, interval 1 day)) as d(day)
     where
         (p.period_start = p.period_end or (day(d.day) = 1 and month(d.day) in (1, 4, 7, 10)))
         and d.day <= {{ cutoff() }}

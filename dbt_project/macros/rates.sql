@@ -25,16 +25,20 @@
     list_reduce(
         [0.0::double, 1, 2, 3, 4, 5, 6],
         lambda x,
-        step:x - ({{ gamma_cdf(shape, "x") }} - {{ p }}) / exp(({{ shape }} - 1) * ln(x) - x - lgamma({{ shape }})),
+        step:x
+        - ({{ gamma_cdf(shape, "x") }} - {{ p }}) / exp(({{ shape }} - 1) * ln(x) - x - lgamma({{ shape }})),
         greatest(
-            {{ shape }} * pow(1 - 1 / (9.0 * {{ shape }}) + {{ z }} / (3 * sqrt({{ shape }})), 3), 0.01 * {{ shape }}
+            {{ shape }} * pow(1 - 1 / (9.0 * {{ shape }}) + {{ z }} / (3 * sqrt({{ shape }})), 3),
+            0.01 * {{ shape }}
         )
     )
 {%- endmacro %}
 
 {#- Limits of the mean of a Poisson count ``n``: 0 below and -ln(0.025) above when nothing happened. -#}
 {% macro garwood_low(n) -%}
-    case when {{ n }} = 0 then 0 when {{ n }} > 0 then {{ gamma_quantile("(" ~ n ~ ")", 0.025, "-" ~ z95()) }} end
+    case
+        when {{ n }} = 0 then 0 when {{ n }} > 0 then {{ gamma_quantile("(" ~ n ~ ")", 0.025, "-" ~ z95()) }}
+    end
 {%- endmacro %}
 
 {% macro garwood_high(n) -%}
@@ -42,7 +46,9 @@
 {%- endmacro %}
 
 {#- Events per ``scale`` of exposure; null when nobody was exposed. -#}
-{% macro rate(events, exposure, scale) -%} ({{ events }}) * {{ scale }} / nullif({{ exposure }}, 0) {%- endmacro %}
+{% macro rate(events, exposure, scale) -%}
+    ({{ events }}) * {{ scale }} / nullif({{ exposure }}, 0)
+{%- endmacro %}
 
 {#- Directly standardised rate: the groups' own rates, ``[weight, events, exposure]`` each, weighted alike everywhere. -#}
 {% macro standardised_rate(groups) -%}

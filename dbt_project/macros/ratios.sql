@@ -14,7 +14,9 @@
 
 {#- Odds ratio of x1 of n1 against x2 of n2; null when a cell of the table is empty. -#}
 {% macro odds_ratio(x1, n1, x2, n2) -%}
-    cast({{ x1 }} as double) * ({{ n2 }} - {{ x2 }}) / nullif(cast({{ x2 }} as double) * ({{ n1 }} - {{ x1 }}), 0)
+    cast({{ x1 }} as double)
+    * ({{ n2 }} - {{ x2 }})
+    / nullif(cast({{ x2 }} as double) * ({{ n1 }} - {{ x1 }}), 0)
 {%- endmacro %}
 
 {#- Standard error of its log (Woolf 1955); null when a cell of the table is empty. -#}
@@ -37,12 +39,18 @@
     least(
         list_sum(
             list_transform(
-                range(cast(greatest(0, {{ x }} - {{ n2 }}) as bigint), cast(least({{ x }}, {{ n1 }}) as bigint) + 1),
+                range(
+                    cast(greatest(0, {{ x }} - {{ n2 }}) as bigint),
+                    cast(least({{ x }}, {{ n1 }}) as bigint) + 1
+                ),
                 lambda k: case
                     when
                         {{ ln_choose(n1, "k") }} + {{ ln_choose(n2, x ~ " - k") }}
                         <= {{ ln_choose(n1, x1) }} + {{ ln_choose(n2, x2) }} + 1e-7
-                    then exp({{ ln_choose(n1, "k") }} + {{ ln_choose(n2, x ~ " - k") }} - {{ ln_choose(n, x) }})
+                    then
+                        exp(
+                            {{ ln_choose(n1, "k") }} + {{ ln_choose(n2, x ~ " - k") }} - {{ ln_choose(n, x) }}
+                        )
                     else 0
                 end
             )

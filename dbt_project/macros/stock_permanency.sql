@@ -13,9 +13,14 @@
             select p.period_start, p.period_end, p.period_start as index_date, e.*
             from periods as p
             inner join
-                episodes as e on e.removal_date <= p.period_start and coalesce(e.end_date >= p.period_start, true)
+                episodes as e
+                on e.removal_date <= p.period_start
+                and coalesce(e.end_date >= p.period_start, true)
             qualify
-                row_number() over (partition by p.period_start, e.person_id order by e.removal_date, e.removal_id) = 1
+                row_number() over (
+                    partition by p.period_start, e.person_id order by e.removal_date, e.removal_id
+                )
+                = 1
         ),
 
         judged as (

@@ -1,7 +1,8 @@
--- Curves of competing risks against published values, to four decimals (SAS prints four). A row here is a difference.
--- finegray: survival package for R, tests/finegray.R. bmt: Scrucca, Santucci and Aversa (2007), as shipped with
--- scikit-survival. aml_low: Guo and So (2018), SAS PROC LIFETEST, bone marrow transplants of the low-risk group, days.
--- ten: worked answer G-19 of the measure catalogue.
+-- Curves of competing risks against published values, to four decimals (SAS prints four). A row
+-- here is a difference. finegray: survival package for R, tests/finegray.R. bmt: Scrucca, Santucci
+-- and Aversa (2007), as shipped with scikit-survival. aml_low: Guo and So (2018), SAS PROC
+-- LIFETEST, bone marrow transplants of the low-risk group, days. ten: worked answer G-19 of the
+-- measure catalogue.
 with
     finegray(days, status) as (
         values
@@ -221,7 +222,9 @@ from
             g.day,
             g.survival,
             (
-                select max(c.cif) from curves as c where c.series = g.series and c.cause = k.cause and c.day <= g.day
+                select max(c.cif)
+                from curves as c
+                where c.series = g.series and c.cause = k.cause and c.day <= g.day
             ) as cif_so_far
         from (select distinct series, day, survival from curves) as g
         inner join (select distinct series, cause from curves) as k on g.series = k.series

@@ -1,8 +1,8 @@
--- Intervals, ratios and tests against published or independently computed values. A row here is a difference. Sources:
--- worked answers G-18, G-20, G-21, G-22 of the measure catalogue; Garwood limits: tables of the exact Poisson interval;
--- national numerators and denominators: national supplemental context file of the Children's Bureau, August 2025;
--- Fisher:
--- the lady tasting tea (3 of 4 against 1 of 4), and scipy; chi-square: tables.
+-- Intervals, ratios and tests against published or independently computed values. A row here is a
+-- difference. Sources: worked answers G-18, G-20, G-21, G-22 of the measure catalogue; Garwood
+-- limits: tables of the exact Poisson interval; national numerators and denominators: national
+-- supplemental context file of the Children's Bureau, August 2025; Fisher: the lady tasting tea (3
+-- of 4 against 1 of 4), and scipy; chi-square: tables.
 with
     cases(name, got, expected, tolerance) as (
         select 'wilson 12/40 low', {{ wilson_low("12", "40") }}, 0.1807, 0.00005
@@ -35,9 +35,17 @@ with
         union all
         select 'odds ratio 4/100 to 10/100', {{ odds_ratio("4", "100", "10", "100") }}, 0.375, 0.00005
         union all
-        select 'woolf low', {{ ratio_limit("0.375", log_odds_ratio_se("4", "100", "10", "100"), -1) }}, 0.1136, 0.00005
+        select
+            'woolf low',
+            {{ ratio_limit("0.375", log_odds_ratio_se("4", "100", "10", "100"), -1) }},
+            0.1136,
+            0.00005
         union all
-        select 'woolf high', {{ ratio_limit("0.375", log_odds_ratio_se("4", "100", "10", "100"), 1) }}, 1.2384, 0.00005
+        select
+            'woolf high',
+            {{ ratio_limit("0.375", log_odds_ratio_se("4", "100", "10", "100"), 1) }},
+            1.2384,
+            0.00005
         union all
         select 'odds ratio with an empty cell', {{ odds_ratio("4", "100", "0", "100") }}, null, 0
         union all

@@ -1,6 +1,5 @@
--- EQT-01: disparity index, the rate of a racial or ethnic group over that of the reference group, and over
--- that of
--- everybody else, measure by measure. Basis: that of the measure compared.
+-- EQT-01: disparity index, the rate of a racial or ethnic group over that of the reference group,
+-- and over that of everybody else, measure by measure. Basis: that of the measure compared.
 {%- set measures = disparity_measures() %}
 with
     measured as (
@@ -14,8 +13,8 @@ with
         {%- endfor %}
     ),
 
-    -- The standard error of the logarithm of the value. Cumulative incidences: back from the log-log
-    -- interval.
+    -- The standard error of the logarithm of the value. Cumulative incidences: back from the
+    -- log-log interval.
     groups as (
         select
             *,

@@ -1,19 +1,12 @@
--- EQT-02: does a measure differ by race and ethnicity? value is the p value; beside it the largest ratio
--- between two
--- groups,
--- because a small group that shows no difference has not shown equality. Proportions: chi-square over all
--- groups, or,
--- where an expected count is under 5, Fisher's exact test of each group against the others. Cumulative
--- incidence:
--- Gray's
--- test, each group against the others. Every child is censored by the cut-off alone, so the day on which
--- each would
--- have
--- been is known, and Gray's test is the log-rank test in which children with another exit stay at risk
--- until that day
--- (Fine and Gray 1999, censoring-complete data). Length of stay: log-rank. Of several tests the smallest p
--- times their
--- number (Bonferroni). Basis: that of the measure compared.
+-- EQT-02: does a measure differ by race and ethnicity? value is the p value; beside it the largest
+-- ratio between two groups, because a small group that shows no difference has not shown equality.
+-- Proportions: chi-square over all groups, or, where an expected count is under 5, Fisher's exact
+-- test of each group against the others. Cumulative incidence: Gray's test, each group against the
+-- others. Every child is censored by the cut-off alone, so the day on which each would have been is
+-- known, and Gray's test is the log-rank test in which children with another exit stay at risk
+-- until that day (Fine and Gray 1999, censoring-complete data). Length of stay: log-rank. Of
+-- several tests the smallest p times their number (Bonferroni). Basis: that of the measure
+-- compared.
 {%- set measures = disparity_measures() %}
 with
     measured as (

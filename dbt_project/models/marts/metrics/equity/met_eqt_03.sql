@@ -1,10 +1,7 @@
--- EQT-03: decision points. At each step, how often a group's children get there compared with the reference
--- group's:
--- of all
--- children living there (of_population) and of the children of the step before (of_prior_step). Basis:
--- children with
--- the
--- event in the period; reunified in 12 months and in care 24 months on are of the children removed in it.
+-- EQT-03: decision points. At each step, how often a group's children get there compared with the
+-- reference group's: of all children living there (of_population) and of the children of the step
+-- before (of_prior_step). Basis: children with the event in the period; reunified in 12 months and
+-- in care 24 months on are of the children removed in it.
 with
     episodes as ({{ care_episodes() }}),
 
@@ -51,7 +48,8 @@ with
         where coalesce(end_date > {{ add_months("removal_date", 24) }}, true)
     ),
 
-    -- Step, its name, the step before it, and the months after the period in which it can be judged.
+    -- Step, its name, the step before it, and the months after the period in which it can be
+    -- judged.
     decisions as (
         select *
         from

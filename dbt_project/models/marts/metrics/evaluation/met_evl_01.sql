@@ -1,8 +1,8 @@
--- EVL-01: recurrence of maltreatment, Safe Babies children against children of counties without a site: unadjusted odds
--- ratio with Woolf's interval. Basis: children under 36 months with a first substantiated report in the period,
--- judged as
--- SAF-02. Variant svi_matched: counties nearest in social vulnerability; all_other_counties: every county of the state
--- without a site. The regression with county-clustered errors is made from the analytic file, not here.
+-- EVL-01: recurrence of maltreatment, Safe Babies children against children of counties without a
+-- site: unadjusted odds ratio with Woolf's interval. Basis: children under 36 months with a first
+-- substantiated report in the period, judged as SAF-02. Variant svi_matched: counties nearest in
+-- social vulnerability; all_other_counties: every county of the state without a site. The
+-- regression with county-clustered errors is made from the analytic file, not here.
 with
     periods as ({{ metric_periods() }}),
 
@@ -25,7 +25,9 @@ with
             on v.person_id = d.person_id
             and v.report_date >= d.dob
             and v.report_date < {{ add_months("d.dob", 36) }}
-        qualify row_number() over (partition by p.period_start, v.person_id order by v.report_date, v.report_id) = 1
+        qualify
+            row_number() over (partition by p.period_start, v.person_id order by v.report_date, v.report_id)
+            = 1
     ),
 
     judged as (
@@ -40,7 +42,8 @@ with
                     and {{ within_window("v.report_date", "i.report_date", 12) }}
                     and coalesce(v.incident_date <> i.incident_date, true)
             ) as is_recurrence,
-            -- Enrollment follows the report by some weeks; a later one would credit the site with the time before it.
+            -- Enrollment follows the report by some weeks; a later one would credit the site with
+            -- the time before it.
             exists (
                 select 1
                 from {{ ref("fct_enrollment_sbct") }} as e
@@ -75,13 +78,17 @@ with
         left join vulnerability as v on p.period_start = v.period_start and c.county = v.county_fips
     ),
 
-    -- Each county without a site serves the site county it is nearest to (without replacement), at most so many of
-    -- them.
+    -- Each county without a site serves the site county it is nearest to (without replacement), at
+    -- most so many of them.
     matched as (
         select period_start, county
         from
             (
-                select o.period_start, o.county, s.county as site_county, abs(o.rpl_themes - s.rpl_themes) as distance
+                select
+                    o.period_start,
+                    o.county,
+                    s.county as site_county,
+                    abs(o.rpl_themes - s.rpl_themes) as distance
                 from counties as o
                 inner join
                     counties as s
@@ -90,7 +97,8 @@ with
                     and s.has_site
                     and not o.has_site
                     and abs(o.rpl_themes - s.rpl_themes) <= {{ var("evl_01_svi_caliper") }}
-                qualify row_number() over (partition by o.period_start, o.county order by distance, s.county) = 1
+                qualify
+                    row_number() over (partition by o.period_start, o.county order by distance, s.county) = 1
             )
         qualify
             row_number() over (partition by period_start, site_county order by distance, county)
@@ -132,7 +140,9 @@ with
         group by all
     ),
 
-    framed as ({{ with_empty_periods("counted", [["EVL-01", "svi_matched"], ["EVL-01", "all_other_counties"]]) }}),
+    framed as (
+        {{ with_empty_periods("counted", [["EVL-01", "svi_matched"], ["EVL-01", "all_other_counties"]]) }}
+    ),
 
     ratios as (
         select
@@ -140,7 +150,8 @@ with
                 coalesce(reference_numerator, 0) as reference_numerator,
                 coalesce(reference_denominator, 0) as reference_denominator
             ),
-            {{ odds_ratio("numerator", "denominator", "reference_numerator", "reference_denominator") }} as ratio,
+            {{ odds_ratio("numerator", "denominator", "reference_numerator", "reference_denominator") }}
+            as ratio,
             {{
                 log_odds_ratio_se(
                     "numerator", "denominator", "reference_numerator", "reference_denominator"

@@ -1,10 +1,8 @@
--- EVL-04: competing exits from care at 6 to 36 months by cause (Aalen-Johansen) and of any exit (one minus
--- Kaplan-Meier).
--- Day 0 is the removal. Variants delayed_entry_* (sites only) watch a child from the enrollment on, so that
--- the time
--- before it, in which the child could not have exited and still be enrolled, is not credited to the site.
--- The whole curves
--- are in evl_exit_curve. Basis: entry cohort.
+-- EVL-04: competing exits from care at 6 to 36 months by cause (Aalen-Johansen) and of any exit
+-- (one minus Kaplan-Meier). Day 0 is the removal. Variants delayed_entry_* (sites only) watch a
+-- child from the enrollment on, so that the time before it, in which the child could not have
+-- exited and still be enrolled, is not credited to the site. The whole curves are in
+-- evl_exit_curve. Basis: entry cohort.
 with
     {{ entry_cohort() }},
 

@@ -1,5 +1,6 @@
--- KIN-01: first placement with kin. Basis: entry cohort with a stay of 8 days or more (open stays count whatever their
--- length). The first placement is the first that counts: a birth hospital is none.
+-- KIN-01: first placement with kin. Basis: entry cohort with a stay of 8 days or more (open stays
+-- count whatever their length). The first placement is the first that counts: a birth hospital is
+-- none.
 with
     {{ kin_cohort() }},
 

@@ -1,6 +1,5 @@
--- KIN-02: first and only placement with kin. Basis: entry cohort as KIN-01, closed or watched 12 months; moves are
--- counted
--- to the end of the episode or the cut-off.
+-- KIN-02: first and only placement with kin. Basis: entry cohort as KIN-01, closed or watched 12
+-- months; moves are counted to the end of the episode or the cut-off.
 with
     {{ kin_cohort() }},
 

@@ -1,8 +1,6 @@
--- KIN-04: time from removal to the first kin placement. Placements carry dates and no hours, so the share placed with
--- kin
--- on the day of removal or the next stands in for hours; variant same_day: on the day itself. Basis: entry cohort
--- with a
--- kin placement.
+-- KIN-04: time from removal to the first kin placement. Placements carry dates and no hours, so the
+-- share placed with kin on the day of removal or the next stands in for hours; variant same_day: on
+-- the day itself. Basis: entry cohort with a kin placement.
 with
     {{ kin_cohort() }},
 

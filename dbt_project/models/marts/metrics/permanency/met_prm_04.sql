@@ -1,5 +1,6 @@
--- PRM-04 (CFSR Round 4 P4): re-entry to care within 12 months of an exit to reunification, a relative or guardianship.
--- Basis: exit cohort. One exit per child: an excluded exit gives way to the child's next one.
+-- PRM-04 (CFSR Round 4 P4): re-entry to care within 12 months of an exit to reunification, a
+-- relative or guardianship. Basis: exit cohort. One exit per child: an excluded exit gives way to
+-- the child's next one.
 with
     episodes as ({{ care_episodes() }}),
 
@@ -12,8 +13,8 @@ with
         where e.end_reason in ('REUN', 'REL', 'GUARD') or e.end_reason is null
     ),
 
-    -- The child's next removal; a second row with the removal date of the episode itself is the same removal told
-    -- twice.
+    -- The child's next removal; a second row with the removal date of the episode itself is the
+    -- same removal told twice.
     followed as (
         select
             x.*,
@@ -50,7 +51,8 @@ with
             coalesce(
                 s.exclusion,
                 case
-                    when v.variant = 'federal_comparable' and s.is_unseen then 'exit_and_reentry_in_one_federal_file'
+                    when v.variant = 'federal_comparable' and s.is_unseen
+                    then 'exit_and_reentry_in_one_federal_file'
                 end
             ) as exclusion
         from sited as s

@@ -1,14 +1,16 @@
--- PRM-11: exit to the custody of relatives at 6 to 36 months, Aalen-Johansen. Guardianship with someone who
--- is no relative
--- stands apart (variants non_relative_guardian_*). Basis: entry cohort, no 8-day rule.
+-- PRM-11: exit to the custody of relatives at 6 to 36 months, Aalen-Johansen. Guardianship with
+-- someone who is no relative stands apart (variants non_relative_guardian_*). Basis: entry cohort,
+-- no 8-day rule.
 with
     {{ entry_cohort() }},
 
-    -- A guardian's relationship is that of the last home before the exit (placements say who is kin).
+    -- A guardian's relationship is that of the last home before the exit (placements say who is
+    -- kin).
     last_homes as (
         select c.removal_id, max_by(coalesce(f.is_kin, false), f.start_date) as is_kin
         from (select distinct removal_id, end_date from cohort where end_reason = 'GUARD') as c
-        inner join {{ ref("fct_placement") }} as f on c.removal_id = f.removal_id and f.start_date <= c.end_date
+        inner join
+            {{ ref("fct_placement") }} as f on c.removal_id = f.removal_id and f.start_date <= c.end_date
         where coalesce(f.is_afcars_placement, f.setting_type not in ('THV', 'RUN', 'HOSP', 'RESP'), true)
         group by c.removal_id
     ),

@@ -1,5 +1,5 @@
--- PRM-12: reunification as a share of exits. Basis: exit cohort, which over-represents short stays. Episodes, not
--- children.
+-- PRM-12: reunification as a share of exits. Basis: exit cohort, which over-represents short stays.
+-- Episodes, not children.
 with
     {{ exits_from_care() }},
 
@@ -9,7 +9,10 @@ with
             'warehouse' as variant,
             * exclude (exclusion),
             case
-                when end_date >= adult_on then 'age_18_or_more' when end_reason is null then 'no_discharge_reason'
+                when end_date >= adult_on
+                then 'age_18_or_more'
+                when end_reason is null
+                then 'no_discharge_reason'
             end as exclusion,
             true as is_observable,
             end_reason = 'REUN' as is_numerator

@@ -1,4 +1,5 @@
--- PRM-13: adoption as a share of exits. Basis: exit cohort, which over-represents short stays. Episodes, not children.
+-- PRM-13: adoption as a share of exits. Basis: exit cohort, which over-represents short stays.
+-- Episodes, not children.
 with
     {{ exits_from_care() }},
 

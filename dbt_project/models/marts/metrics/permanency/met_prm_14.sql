@@ -1,6 +1,6 @@
--- PRM-14: exits without permanency as a share of exits: emancipation or the 18th birthday, transfer, runaway, death,
--- and
--- any other reason that is no permanency. Variant death: deaths alone. Basis: exit cohort. Episodes, not children.
+-- PRM-14: exits without permanency as a share of exits: emancipation or the 18th birthday,
+-- transfer, runaway, death, and any other reason that is no permanency. Variant death: deaths
+-- alone. Basis: exit cohort. Episodes, not children.
 with
     {{ exits_from_care() }},
 
@@ -11,7 +11,10 @@ with
             e.*,
             true as is_observable,
             case
-                v.variant when 'death' then e.end_reason = 'DEATH' else not {{ is_permanency("e.end_reason") }}
+                v.variant
+                when 'death'
+                then e.end_reason = 'DEATH'
+                else not {{ is_permanency("e.end_reason") }}
             end as is_numerator
         from exits as e
         cross join (values ('warehouse'), ('death')) as v(variant)

@@ -1,4 +1,5 @@
--- PRM-21: mean stay in months of episodes that ended in reunification. Basis: exit cohort. One long stay moves it.
+-- PRM-21: mean stay in months of episodes that ended in reunification. Basis: exit cohort. One long
+-- stay moves it.
 with
     {{ exits_from_care() }},
 

@@ -1,11 +1,12 @@
--- PRM-23: median length of stay in months, whatever the exit: the time at which Kaplan-Meier's survival in
--- care reaches
--- one half, if it does. Basis: entry cohort. A discharge without a reason is an exit like any other here.
+-- PRM-23: median length of stay in months, whatever the exit: the time at which Kaplan-Meier's
+-- survival in care reaches one half, if it does. Basis: entry cohort. A discharge without a reason
+-- is an exit like any other here.
 with
     {{ entry_cohort(any_reason=true) }},
 
     units as (
-        select * exclude (end_reason), case when end_date is not null then 'any' end as cause, -1 as entered_day
+        select
+            * exclude (end_reason), case when end_date is not null then 'any' end as cause, -1 as entered_day
         from cohort
     ),
 
@@ -21,7 +22,8 @@ with
             stratum_type,
             stratum_value,
             max(events_so_far) as exits,
-            -- A hair of tolerance: 0.5 reached as a product of binary fractions may come out above it.
+            -- A hair of tolerance: 0.5 reached as a product of binary fractions may come out above
+            -- it.
             min(day) filter (where survival <= 0.5 + 1e-12) as median_days,
             min(day) filter (
                 where {{ log_log_limit("survival", "survival_variance", -1) }} <= 0.5 or survival = 0

@@ -1,19 +1,23 @@
--- PRM-30: long-stayers, in care 24 completed months or more among children in care on 1 January, April, July and
--- October
--- of the period; variant under_3_12_months: 12 months or more among children under 36 months old. Basis: stock. A
--- discharge on the date is not in care; of several open episodes the earliest.
+-- PRM-30: long-stayers, in care 24 completed months or more among children in care on 1 January,
+-- April, July and October of the period; variant under_3_12_months: 12 months or more among
+-- children under 36 months old. Basis: stock. A discharge on the date is not in care; of several
+-- open episodes the earliest.
 with
     episodes as ({{ care_episodes() }}),
 
     dates as ({{ stock_dates() }}),
 
     in_care as (
-        select d.counted_on as period_start, d.counted_on as period_end, d.counted_on as index_date, e.*, p.dob
+        select
+            d.counted_on as period_start, d.counted_on as period_end, d.counted_on as index_date, e.*, p.dob
         from dates as d
-        inner join episodes as e on e.removal_date <= d.counted_on and coalesce(e.end_date > d.counted_on, true)
+        inner join
+            episodes as e on e.removal_date <= d.counted_on and coalesce(e.end_date > d.counted_on, true)
         left join {{ ref("dim_person") }} as p on e.person_id = p.person_id
         where coalesce(e.adult_on > d.counted_on, true)
-        qualify row_number() over (partition by d.counted_on, e.person_id order by e.removal_date, e.removal_id) = 1
+        qualify
+            row_number() over (partition by d.counted_on, e.person_id order by e.removal_date, e.removal_id)
+            = 1
     ),
 
     sited as ({{ with_site("in_care", "index_date") }}),

@@ -1,6 +1,5 @@
--- PRM-31: a concurrent plan in place by day 60 of care. Basis: entry cohort of children 60 days in care. A plan whose
--- only
--- goal is adoption is not concurrent.
+-- PRM-31: a concurrent plan in place by day 60 of care. Basis: entry cohort of children 60 days in
+-- care. A plan whose only goal is adoption is not concurrent.
 with
     {{ entry_cohort(any_reason=true) }},
 
@@ -22,7 +21,8 @@ with
 
     plans as (
         select
-            j.removal_id, bool_or(coalesce(g.is_concurrent, false)) and bool_or(g.goal_type <> 'ADOPT') as is_concurrent
+            j.removal_id,
+            bool_or(coalesce(g.is_concurrent, false)) and bool_or(g.goal_type <> 'ADOPT') as is_concurrent
         from (select distinct removal_id, day_60 from judged) as j
         inner join
             {{ ref("fct_goal") }} as g

@@ -1,5 +1,6 @@
--- PIT-02: entries to care per 1,000 children of the population. Basis: entry cohort over the children living in the
--- jurisdiction on the 1 July of the period, by county, age band and race; other groups have no population, so no rate.
+-- PIT-02: entries to care per 1,000 children of the population. Basis: entry cohort over the
+-- children living in the jurisdiction on the 1 July of the period, by county, age band and race;
+-- other groups have no population, so no rate.
 with
     episodes as ({{ care_episodes() }}),
 
@@ -10,7 +11,9 @@ with
         from periods as p
         inner join episodes as e on e.removal_date between p.period_start and p.period_end
         where coalesce(e.removal_date < e.adult_on, true)
-        qualify row_number() over (partition by p.period_start, e.person_id order by e.removal_date, e.removal_id) = 1
+        qualify
+            row_number() over (partition by p.period_start, e.person_id order by e.removal_date, e.removal_id)
+            = 1
     ),
 
     units as ({{ with_site("entries", "removal_date", until="end_date") }}),
@@ -42,13 +45,16 @@ with
         from periods as p
         inner join
             {{ ref("ref_population") }} as r
-            on r.year = year(p.period_end) - cast(p.period_end < make_date(year(p.period_end), 7, 1) as integer)
+            on r.year
+            = year(p.period_end) - cast(p.period_end < make_date(year(p.period_end), 7, 1) as integer)
     ),
 
     populations as (
         select period_start, period_end, stratum_type, stratum_value, sum(population) as denominator
         from population
-        where stratum_value is not null and (not coalesce(is_part_of_a_band, false) or stratum_type = 'age_band')
+        where
+            stratum_value is not null
+            and (not coalesce(is_part_of_a_band, false) or stratum_type = 'age_band')
         group by all
     ),
 

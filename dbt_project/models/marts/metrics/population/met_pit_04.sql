@@ -1,4 +1,5 @@
--- PIT-04: children entering and leaving care, month by month. Basis: flow. A child who does so twice in a month is one.
+-- PIT-04: children entering and leaving care, month by month. Basis: flow. A child who does so
+-- twice in a month is one.
 with
     episodes as ({{ care_episodes() }}),
 
@@ -24,7 +25,9 @@ with
         from months as m
         inner join flows as f on f.index_date between m.period_start and m.period_end
         qualify
-            row_number() over (partition by m.period_start, f.variant, f.person_id order by f.index_date, f.removal_id)
+            row_number() over (
+                partition by m.period_start, f.variant, f.person_id order by f.index_date, f.removal_id
+            )
             = 1
     ),
 

@@ -1,5 +1,5 @@
--- SAF-01 (CFSR S1): victimizations in care per 100,000 days. Basis: all days in care inside the period. The report date
--- places a victimization, in whatever year it was substantiated.
+-- SAF-01 (CFSR S1): victimizations in care per 100,000 days. Basis: all days in care inside the
+-- period. The report date places a victimization, in whatever year it was substantiated.
 with
     episodes as ({{ care_episodes() }}),
 
@@ -25,9 +25,8 @@ with
             and coalesce(e.removal_date < e.adult_on, true)
     ),
 
-    -- Reports of an episode: from its eighth day to its last, of an incident inside it where the day is known. One
-    -- report
-    -- a day; of two episodes the earlier has it.
+    -- Reports of an episode: from its eighth day to its last, of an incident inside it where the
+    -- day is known. One report a day; of two episodes the earlier has it.
     reported as (
         select s.period_start, s.person_id, r.report_date, min_by(s.removal_id, s.removal_date) as removal_id
         from served as s

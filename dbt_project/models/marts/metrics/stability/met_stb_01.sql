@@ -1,5 +1,5 @@
--- STB-01 (CFSR P5): moves per 1,000 days in care. Basis: days inside the period of all episodes begun in it. The first
--- placement is no move; days that no placement interval covers are dropped.
+-- STB-01 (CFSR P5): moves per 1,000 days in care. Basis: days inside the period of all episodes
+-- begun in it. The first placement is no move; days that no placement interval covers are dropped.
 with
     episodes as ({{ care_episodes() }}),
 
@@ -40,7 +40,8 @@ with
                 rows between unbounded preceding and 1 preceding
             ) as covered_to
         from entries as e
-        inner join {{ ref("fct_placement") }} as f on e.removal_id = f.removal_id and f.start_date < e.counted_to
+        inner join
+            {{ ref("fct_placement") }} as f on e.removal_id = f.removal_id and f.start_date < e.counted_to
         {%- if var("p5_exclude_thv_days") %} where coalesce(f.setting_type <> 'THV', true) {%- endif %}
     ),
 
@@ -58,7 +59,8 @@ with
     moves as (
         select e.period_start, e.removal_id, count(*) as moves
         from entries as e
-        inner join settings as s on e.removal_id = s.removal_id and s.is_move and s.setting_start < e.counted_to
+        inner join
+            settings as s on e.removal_id = s.removal_id and s.is_move and s.setting_start < e.counted_to
         group by all
     ),
 
