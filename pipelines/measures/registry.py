@@ -26,7 +26,7 @@ from pipelines.storage import write_atomic
 METRICS_DIR = REPOSITORY / "dbt_project" / "models" / "marts" / "metrics"
 SEED = REPOSITORY / "dbt_project" / "seeds" / "ref_measure.csv"
 BENCHMARKS = REPOSITORY / "dbt_project" / "seeds" / "ref_benchmark.csv"
-UNION = REPOSITORY / "dbt_project" / "models" / "marts" / "quality" / "measures.sql"
+UNION = REPOSITORY / "dbt_project" / "models" / "marts" / "quality" / "measure_rows.sql"
 DOCS_DIR = REPOSITORY / "docs" / "measures"
 CATALOGUE = Path(__file__).with_name("not_built.yml")
 _ENDING = ".measure.yml"

@@ -21,7 +21,7 @@ from pipelines.landing.current import state_sql
 from pipelines.releases.manifest import read_manifest
 from pipelines.storage import Home, atomic_path, connect, identifier, quoted, read_jsonl
 
-TABLE = "measures"
+TABLE = "measure_rows"
 REPORT_COLUMNS = (
     "release_before", "release_now", "metric_id", "version_before", "version_now", "variant", "period_start",
     "period_end", "stratum_type", "stratum_value", "numerator_before", "numerator_now", "denominator_before",

@@ -84,7 +84,7 @@ def release(folder: Path, inputs: list[dict[str, Any]], rows: list[str], **manif
             " 'all' as stratum_type, stratum as stratum_value, x as numerator,"
             " n as denominator, cast(x as double) / n as value, x between 1 and 10 as suppress_flag"
             f" from (values {values}) as t(metric_id, version, start, stratum, x, n))"
-            f" to '{folder}/parquet/measures.parquet' (format parquet)"
+            f" to '{folder}/parquet/measure_rows.parquet' (format parquet)"
         )
         database.execute(
             "copy (select * from (values ('PRM-01', 'child_welfare', true), ('CRT-02', 'court', true))"

@@ -34,7 +34,7 @@ with
             max(coalesce(m.denominator, m.numerator, 0)) as counted,
             min(m.match_rate) as match_rate,
             bool_or(m.maturity_flag <> 'not mature') as is_mature
-        from {{ ref("measures") }} as m
+        from {{ ref("measure_rows") }} as m
         inner join periods as p on m.period_start between p.period_start and p.period_end
         where m.stratum_type = 'all'
         group by all
