@@ -38,7 +38,7 @@ TABLES = {
         from behavioral_health.registrations t join truth.people p using (person_id)
         left join truth.members m using (person_id)
         left join truth.homes h on h.family_id = p.family_id and t.seen >= h.start_on
-            and (h.end_on is null or t.seen < h.end_on)
+            and t.seen < coalesce(h.end_on, date '2100-01-01')
         order by t.person_id, t.provider""",
     "referrals": f"""
         select 'BR' || t.treatment_id as referral_id, {_P} as provider_id, {_C} as client_id,

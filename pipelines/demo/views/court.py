@@ -45,7 +45,7 @@ TABLES = {
         from truth.parties y join truth.court_cases c using (case_id) join court.numbers n using (case_id)
         left join truth.people p using (person_id)
         left join truth.homes h on h.family_id = p.family_id and y.since_on >= h.start_on
-            and (h.end_on is null or y.since_on < h.end_on)
+            and y.since_on < coalesce(h.end_on, date '2100-01-01')
         order by y.party_id""",
     "attorneys": """
         select distinct on (1, 2, 3, 4, 5) n.docket as case_no, party_id(a.party_id) as person_represented_party_id,
