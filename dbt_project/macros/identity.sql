@@ -133,3 +133,15 @@
         else 'OTHER'
     end
 {%- endmacro %}
+
+{#- The five parts that tell one version of a claim from another, as one text. -#}
+{% macro claim_version_key(row) -%}
+    concat_ws(
+        '~',
+        {{ row }}.submitting_state,
+        {{ row }}.icn_orig,
+        coalesce({{ row }}.icn_adj, ''),
+        coalesce(cast({{ row }}.adjudication_date as varchar), ''),
+        {{ row }}.adjustment_ind
+    )
+{%- endmacro %}

@@ -1,6 +1,5 @@
--- No column of a mart carries a direct identifier: none is declared one, every one declares a class, and
--- none bears a
--- name that some source uses for direct identifiers alone.
+-- No column of a mart carries a direct identifier: none is declared one, every one declares a
+-- class, and none bears a name that some source uses for direct identifiers alone.
 {%- set direct, other = [], [] -%}
 {%- if execute -%}
     {%- for source in graph.sources.values() -%}

@@ -1,5 +1,5 @@
--- No row of a treatment program stands in a mart unless the person's consent covers the court team at the
--- cut-off.
+-- No row of a treatment program stands in a mart unless the person's consent covers the court team
+-- at the cut-off.
 with
     shown as (
         select person_id

@@ -1,8 +1,7 @@
--- Every Part 2 consent with whether it is in force at the cut-off, and whether it lets the court team see
--- treatment
--- dates. Consent counts as of the cut-off, not of the load: a revocation received by then takes the rows
--- away. Consent to
--- treatment, payment and operations never covers the court team (42 CFR 2.31, 2.33).
+-- Every Part 2 consent with whether it is in force at the cut-off, and whether it lets the court
+-- team see treatment dates. Consent counts as of the cut-off, not of the load: a revocation
+-- received by then takes the rows away. Consent to treatment, payment and operations never covers
+-- the court team (42 CFR 2.31, 2.33).
 with
     treatments as (
         select

@@ -1,10 +1,8 @@
--- One row per hearing and kind of hearing. A docket entry that says only HEARING, and one that says nothing
--- more than
--- "other", takes its kind from what was found or ordered there; an entry "held" that was moved to another
--- day was
--- continued; hearings on the papers are no hearings in law (45 CFR 1355.20) and become OTHER; a combined
--- adjudication
--- and disposition that was held is one row of each.
+-- One row per hearing and kind of hearing. A docket entry that says only HEARING, and one that
+-- says nothing more than "other", takes its kind from what was found or ordered there; an entry
+-- "held" that was moved to another day was continued; hearings on the papers are no hearings in
+-- law (45 CFR 1355.20) and become OTHER; a combined adjudication and disposition that was held is
+-- one row of each.
 with
     decisions as (
         select

@@ -1,7 +1,6 @@
--- One set of facts per person out of all of the person's records: what most records say, then what the
--- better source
--- for it says. A known date beats an estimated one. Agencies' birth dates are steadier than the court's or
--- a workbook's.
+-- One set of facts per person out of all of the person's records: what most records say, then what
+-- the better source for it says. A known date beats an estimated one. Agencies' birth dates are
+-- steadier than the court's or a workbook's.
 with
     facts as (
         select
@@ -54,8 +53,8 @@ with
         qualify row_number() over (partition by person_id order by count(*) desc, min(speaks), death_date) = 1
     ),
 
-    -- ICWA: "applies" from any source is the safe reading; an unfinished inquiry is unknown, never "does
-    -- not apply".
+    -- ICWA: "applies" from any source is the safe reading; an unfinished inquiry is unknown, never
+    -- "does not apply".
     icwa as (
         select
             person_id, min(case status when 'applies' then 1 when 'does_not_apply' then 2 else 3 end) as rank

@@ -1,6 +1,6 @@
--- Race and ethnicity of a person by the federal roll-up (catalogue 1.6). Child welfare's own record speaks
--- first, its
--- federal file second, Medicaid last: a later source speaks only where the earlier ones say nothing known.
+-- Race and ethnicity of a person by the federal roll-up (catalogue 1.6). Child welfare's own
+-- record speaks first, its federal file second, Medicaid last: a later source speaks only where
+-- the earlier ones say nothing known.
 with
     said as (
         select

@@ -1,8 +1,7 @@
--- One unbroken timeline of settings per removal episode. Where spans overlap, the one that started last
--- holds, and the
--- one it interrupted (a hospital stay inside a foster placement) resumes after it; a missing end is the
--- next setting's
--- start, or the end of the episode. Gaps stay gaps. Voided and empty spans are dropped.
+-- One unbroken timeline of settings per removal episode. Where spans overlap, the one that started
+-- last holds, and the one it interrupted (a hospital stay inside a foster placement) resumes after
+-- it; a missing end is the next setting's start, or the end of the episode. Gaps stay gaps. Voided
+-- and empty spans are dropped.
 with
     removals as (
         select removal_id, source_removal_id, person_id, removal_date, discharge_date
@@ -17,8 +16,8 @@ with
             p.end_date,
             {{ setting_type("p.placement_type_cd_meaning") }} as setting_type,
             {{ source_key("child_welfare", ["p.provider_id"]) }} as provider_id,
-            -- Kin by relationship, whatever the licence says; the home's type speaks only where nobody
-            -- wrote it down.
+            -- Kin by relationship, whatever the licence says; the home's type speaks only where
+            -- nobody wrote it down.
             coalesce(
                 p.provider_relationship_cd_meaning in ('relative', 'fictive_kin'),
                 p.placement_type_cd_meaning = 'kin_home',

@@ -1,7 +1,6 @@
--- Removal episodes of the case management system and of the federal file, one row per episode (C9): a
--- federal episode
--- that overlaps one of the agency's own is the same episode; rows of one source are never merged with each
--- other.
+-- Removal episodes of the case management system and of the federal file, one row per episode
+-- (C9): a federal episode that overlaps one of the agency's own is the same episode; rows of one
+-- source are never merged with each other.
 with
     own as (
         select
@@ -33,8 +32,8 @@ with
             and r.removal_date is not null
     ),
 
-    -- The agency's own crosswalk is the only bridge to the federal number. One person may hold it on
-    -- several records.
+    -- The agency's own crosswalk is the only bridge to the federal number. One person may hold it
+    -- on several records.
     federal_numbers as (
         select distinct p.afcars_record_number, i.person_id
         from {{ ref("stg_child_welfare__persons") }} as p

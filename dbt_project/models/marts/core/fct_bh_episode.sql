@@ -1,5 +1,5 @@
--- Only clients whose consent covers the court team at the cut-off. Collaterals are not in treatment
--- themselves.
+-- Only clients whose consent covers the court team at the cut-off. Collaterals are not in
+-- treatment themselves.
 select
     c.person_id,
     {{ source_key("behavioral_health", ["a.provider_id", "a.client_id", "cast(a.admission_date as varchar)"]) }}

@@ -1,4 +1,5 @@
--- Final-action claims only. Denied lines stay: a service refused payment was still given (paid_status tells).
+-- Final-action claims only. Denied lines stay: a service refused payment was still given
+-- (paid_status tells).
 select
     c.person_id,
     {{ source_key("medicaid", ["c.claim_key"]) }} as claim_id,
@@ -16,11 +17,7 @@ select
 from {{ ref("int_claims__final_action") }} as c
 left join
     {{ ref("stg_medicaid__claim_lines") }} as l
-    on c.submitting_state = l.submitting_state
-    and c.icn_orig = l.icn_orig
-    and c.icn_adj is not distinct from l.icn_adj
-    and c.adjudication_date is not distinct from l.adjudication_date
-    and c.adjustment_ind = l.adjustment_ind
+    on c.version_key = {{ claim_version_key("l") }}
     and coalesce(l.line_status_meaning <> 'void', true)
 where
     not c.is_duplicate

@@ -1,4 +1,5 @@
--- One row per child and report: several allegations of one report become one, with the gravest finding.
+-- One row per child and report: several allegations of one report become one, with the gravest
+-- finding.
 with
     findings as (
         select
@@ -42,8 +43,8 @@ with
                 disposition_date, gravity || coalesce(cast(disposition_date as varchar), '~')
             ) as disposition_date,
             bool_or(is_fatal) as is_fatal,
-            -- A victim of alternative response (code 3) is a victim in the federal sense, though nothing
-            -- was substantiated.
+            -- A victim of alternative response (code 3) is a victim in the federal sense, though
+            -- nothing was substantiated.
             bool_or(disposition in ('SUBST', 'INDIC') or disposition_cd = '3') as is_victim
         from findings
         group by person_id, referral_id

@@ -1,5 +1,5 @@
--- Days a person was enrolled, groups and retroactive rows joined: spans of one scope that overlap or touch
--- are one.
+-- Days a person was enrolled, groups and retroactive rows joined: spans of one scope that overlap
+-- or touch are one.
 with
     delivered as (
         select

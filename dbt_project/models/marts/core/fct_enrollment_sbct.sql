@@ -1,6 +1,5 @@
--- Only accepted children are enrolled. The family is the one the child belonged to on the day of enrolment:
--- an adoption
--- later on moves the child to another family, not the enrolment.
+-- Only accepted children are enrolled. The family is the one the child belonged to on the day of
+-- enrolment: an adoption later on moves the child to another family, not the enrolment.
 with
     enrollments as (
         select

@@ -1,5 +1,5 @@
--- A finding speaks of every child of the case unless it names one; the same finding entered twice on a day
--- is one.
+-- A finding speaks of every child of the case unless it names one; the same finding entered twice
+-- on a day is one.
 with
     findings as (
         select o.case_no, o.child_party_id, o.order_date, o.signed_date, f.finding_type

@@ -1,5 +1,5 @@
--- Needs come from the coordinator alone: the only source that says when a need was found, not when it was
--- served.
+-- Needs come from the coordinator alone: the only source that says when a need was found, not when
+-- it was served.
 select
     {{ source_key("court_team", ["n.need_id"]) }} as need_id,
     i.person_id,

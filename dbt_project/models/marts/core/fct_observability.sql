@@ -1,8 +1,6 @@
--- The days on which a person's events in a system can be seen: the person is linked to a record there,
--- enrolled where
--- the system is Medicaid, consented where it is behavioral health; from the first day the feed tells of to
--- its last
--- delivery. Outside these days "no event" means nothing.
+-- The days on which a person's events in a system can be seen: the person is linked to a record
+-- there, enrolled where the system is Medicaid, consented where it is behavioral health; from the
+-- first day the feed tells of to its last delivery. Outside these days "no event" means nothing.
 with
     feeds as (
         select

@@ -1,5 +1,5 @@
--- What the agency recorded of each parent, and, from the court, the end of rights. Spans run to the next
--- change.
+-- What the agency recorded of each parent, and, from the court, the end of rights. Spans run to
+-- the next change.
 with
     stated as (
         select
@@ -40,7 +40,8 @@ with
             and disposition_date is not null
     ),
 
-    -- Of two statuses that begin the same day the graver holds; nothing follows the end of rights or death.
+    -- Of two statuses that begin the same day the graver holds; nothing follows the end of rights
+    -- or death.
     dated as (
         select person_id, parent_id, status, coalesce(from_date, date '1900-01-01') as from_date
         from stated

@@ -1,4 +1,5 @@
--- Fills as they finally stand. A reversal may carry the day of its fill, so the reversal wins a tie.
+-- Fills as they finally stand. A reversal may carry the day of its fill, so the reversal wins a
+-- tie.
 with
     final as (
         select *

@@ -1,6 +1,6 @@
--- A service as each source tells it. Treatment rows the coordinator copied from a Part 2 program need the
--- same consent
--- as the program's own. An appointment is a service that ends the day it is held.
+-- A service as each source tells it. Treatment rows the coordinator copied from a Part 2 program
+-- need the same consent as the program's own. An appointment is a service that ends the day it is
+-- held.
 with consented as (select distinct person_id from {{ ref("int_clients__consented") }})
 
 select

@@ -1,11 +1,11 @@
--- The fifteen data-quality gates of the federal indicators (CFSR Round 4 data dictionary), period by
--- period. A gate that is
--- broken means the indicators that lean on it say more about the data than about children.
+-- The fifteen data-quality gates of the federal indicators (CFSR Round 4 data dictionary), period
+-- by period. A gate that is broken means the indicators that lean on it say more about the data
+-- than about children.
 with
     periods as ({{ metric_periods() }}),
 
-    -- A share of rows must stay under the limit (max) or above it (min). concerns: which measures lean on
-    -- it, as a pattern.
+    -- A share of rows must stay under the limit (max) or above it (min). concerns: which measures
+    -- lean on it, as a pattern.
     gates as (
         select *
         from

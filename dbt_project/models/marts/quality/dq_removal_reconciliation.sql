@@ -1,7 +1,6 @@
--- Entries and exits by federal half year as the agency's own system counts them and as its federal file
--- does. The federal
--- file of a half year may come later or correct earlier ones: only half years it has reported on are
--- compared.
+-- Entries and exits by federal half year as the agency's own system counts them and as its federal
+-- file does. The federal file of a half year may come later or correct earlier ones: only half
+-- years it has reported on are compared.
 with
     own as (
         select removal_id, removal_date, discharge_date

@@ -1,5 +1,5 @@
--- Rows the sources delivered and the marts do not hold, by the rule that keeps them out. Nothing is lost
--- silently.
+-- Rows the sources delivered and the marts do not hold, by the rule that keeps them out. Nothing
+-- is lost silently.
 with
     placements as (
         select
@@ -42,13 +42,7 @@ with
                 then 'repeated'
             end as rule
         from {{ ref("stg_medicaid__claim_headers") }} as h
-        left join
-            {{ ref("int_claims__final_action") }} as f
-            on h.submitting_state = f.submitting_state
-            and h.icn_orig = f.icn_orig
-            and h.icn_adj is not distinct from f.icn_adj
-            and h.adjudication_date is not distinct from f.adjudication_date
-            and h.adjustment_ind = f.adjustment_ind
+        left join {{ ref("int_claims__final_action") }} as f on {{ claim_version_key("h") }} = f.version_key
     ),
 
     lines as (
@@ -56,11 +50,7 @@ with
         from {{ ref("stg_medicaid__claim_lines") }} as l
         left join
             {{ ref("stg_medicaid__claim_headers") }} as h
-            on l.submitting_state = h.submitting_state
-            and l.icn_orig = h.icn_orig
-            and l.icn_adj is not distinct from h.icn_adj
-            and l.adjudication_date is not distinct from h.adjudication_date
-            and l.adjustment_ind = h.adjustment_ind
+            on {{ claim_version_key("l") }} = {{ claim_version_key("h") }}
     ),
 
     admissions as (

@@ -1,6 +1,6 @@
--- CRT-04: first permanency hearing within 12 months of having entered care. Basis: children whose twelve
--- months end in
--- the period. Entered care = the earlier of the first finding of abuse or neglect and 60 days after removal.
+-- CRT-04: first permanency hearing within 12 months of having entered care. Basis: children whose
+-- twelve months end in the period. Entered care = the earlier of the first finding of abuse or
+-- neglect and 60 days after removal.
 with
     episodes as ({{ care_episodes() }}),
 
@@ -51,7 +51,9 @@ with
             on d.due_on between p.period_start and p.period_end
             and d.due_on <= {{ cutoff() }}
             and coalesce(d.end_date > d.due_on, true)
-        qualify row_number() over (partition by p.period_start, d.person_id order by d.removal_date, d.removal_id) = 1
+        qualify
+            row_number() over (partition by p.period_start, d.person_id order by d.removal_date, d.removal_id)
+            = 1
     ),
 
     sited as ({{ with_site("cohort", "due_on") }}),
@@ -84,7 +86,8 @@ with
                     and h.hearing_type = 'PERM'
                     and h.held_date >= u.removal_date
                     and (
-                        {{ within_window("h.held_date", "u.entered_care_on", 12) }} or n.finding_date >= u.removal_date
+                        {{ within_window("h.held_date", "u.entered_care_on", 12) }}
+                        or n.finding_date >= u.removal_date
                     )
             ) as is_numerator
         from sited as u

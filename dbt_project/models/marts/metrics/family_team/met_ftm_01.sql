@@ -1,6 +1,6 @@
--- FTM-01: monthly family team meeting. Basis: family-months, the calendar months of the period on every day
--- of which the
--- family was enrolled. Several enrolments of one family are joined; the closing day still counts as open.
+-- FTM-01: monthly family team meeting. Basis: family-months, the calendar months of the period on
+-- every day of which the family was enrolled. Several enrolments of one family are joined; the
+-- closing day still counts as open.
 with
     periods as ({{ metric_periods() }}),
 
@@ -53,7 +53,9 @@ with
             last_day(cast(month_start as date)) as month_end
         from
             periods,
-            unnest(generate_series(date_trunc('month', period_start), period_end, interval 1 month)) as m(month_start)
+            unnest(generate_series(date_trunc('month', period_start), period_end, interval 1 month)) as m(
+                month_start
+            )
         where month_start >= period_start and last_day(cast(month_start as date)) <= period_end
     ),
 

@@ -1,5 +1,5 @@
--- PAR-02: parents with a substance-use need, first appointment within 30 days. Basis: needs identified in
--- the period.
+-- PAR-02: parents with a substance-use need, first appointment within 30 days. Basis: needs
+-- identified in the period.
 {{
     first_appointment_rows(
         metric_id="PAR-02",

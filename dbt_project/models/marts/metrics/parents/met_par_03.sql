@@ -1,5 +1,5 @@
--- PAR-03: parents with a substance-use need, first appointment within 7 days. Basis: needs identified in
--- the period.
+-- PAR-03: parents with a substance-use need, first appointment within 7 days. Basis: needs
+-- identified in the period.
 {{
     first_appointment_rows(
         metric_id="PAR-03",

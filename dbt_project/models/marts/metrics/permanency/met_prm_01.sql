@@ -4,16 +4,19 @@ with
 
     periods as ({{ metric_periods() }}),
 
-    -- The child's first removal in the period, before any exclusion: a later one never takes its place.
+    -- The child's first removal in the period, before any exclusion: a later one never takes its
+    -- place.
     entries as (
         select p.period_start, p.period_end, e.*
         from periods as p
         inner join episodes as e on e.removal_date between p.period_start and p.period_end
-        qualify row_number() over (partition by p.period_start, e.person_id order by e.removal_date, e.removal_id) = 1
+        qualify
+            row_number() over (partition by p.period_start, e.person_id order by e.removal_date, e.removal_id)
+            = 1
     ),
 
-    -- A trial home visit the child was discharged from: the unbroken run of such rows at the end of the
-    -- episode.
+    -- A trial home visit the child was discharged from: the unbroken run of such rows at the end
+    -- of the episode.
     final_visits as (
         select e.removal_id, min(v.start_date) as visit_start
         from episodes as e
@@ -85,7 +88,9 @@ with
             ) as exclusion,
             true as is_observable,
             coalesce(
-                {{ is_permanency("end_reason") }} and {{ within_window("adjusted_exit", "removal_date", 12) }}, false
+                {{ is_permanency("end_reason") }}
+                and {{ within_window("adjusted_exit", "removal_date", 12) }},
+                false
             ) as is_numerator
         from sited
         cross join (values ('warehouse'), ('federal_comparable')) as v(variant)

@@ -1,8 +1,7 @@
 -- PRM-20: median time to reunification in months, two ways. Basis: entry cohort, no 8-day rule.
--- conditional: the sample median among children who reunified; biased short until the cohort has 36 months
--- behind it.
--- cohort: the time at which the cumulative incidence of reunification (Aalen-Johansen) reaches one half, if
--- it does.
+-- conditional: the sample median among children who reunified; biased short until the cohort has
+-- 36 months behind it. cohort: the time at which the cumulative incidence of reunification (Aalen-
+-- Johansen) reaches one half, if it does.
 with
     {{ entry_cohort() }},
 
@@ -27,8 +26,8 @@ with
 
     {{ competing_risk_curves("followed", ["period_start", "variant", "stratum_type", "stratum_value"]) }},
 
-    -- Among the reunified alone nobody is censored: the incidence is one minus survival, with Greenwood's
-    -- variance.
+    -- Among the reunified alone nobody is censored: the incidence is one minus survival, with
+    -- Greenwood's variance.
     medians as (
         select
             period_start,

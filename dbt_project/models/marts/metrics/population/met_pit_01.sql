@@ -1,4 +1,5 @@
--- PIT-01: children in care on a date. Basis: stock. A discharge on the date is not in care; entry on it is.
+-- PIT-01: children in care on a date. Basis: stock. A discharge on the date is not in care; entry
+-- on it is.
 with
     episodes as ({{ care_episodes() }}),
 
@@ -17,8 +18,11 @@ with
     in_care as (
         select d.counted_on, e.person_id, e.county
         from dates as d
-        inner join episodes as e on e.removal_date <= d.counted_on and coalesce(e.end_date > d.counted_on, true)
-        qualify row_number() over (partition by d.counted_on, e.person_id order by e.removal_date, e.removal_id) = 1
+        inner join
+            episodes as e on e.removal_date <= d.counted_on and coalesce(e.end_date > d.counted_on, true)
+        qualify
+            row_number() over (partition by d.counted_on, e.person_id order by e.removal_date, e.removal_id)
+            = 1
     ),
 
     sited as ({{ with_site("in_care", "counted_on") }}),

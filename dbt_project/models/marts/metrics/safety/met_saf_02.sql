@@ -1,6 +1,6 @@
--- SAF-02 (CFSR S2): recurrence of maltreatment within 12 months. SAF-02p: the same for enrolled children,
--- counted from
--- enrolment. Basis: children with a first substantiated report, or enrolled, in the period.
+-- SAF-02 (CFSR S2): recurrence of maltreatment within 12 months. SAF-02p: the same for enrolled
+-- children, counted from enrolment. Basis: children with a first substantiated report, or
+-- enrolled, in the period.
 with
     periods as ({{ metric_periods() }}),
 
@@ -18,15 +18,25 @@ with
         select 'SAF-02' as metric_id, p.period_start, p.period_end, v.*, v.report_date as index_date
         from periods as p
         inner join victimizations as v on v.report_date between p.period_start and p.period_end
-        qualify row_number() over (partition by p.period_start, v.person_id order by v.report_date, v.report_id) = 1
+        qualify
+            row_number() over (partition by p.period_start, v.person_id order by v.report_date, v.report_id)
+            = 1
     ),
 
     initial_enrollments as (
         select
-            'SAF-02p' as metric_id, p.period_start, p.period_end, e.person_id, e.county, e.enrolled_date as index_date
+            'SAF-02p' as metric_id,
+            p.period_start,
+            p.period_end,
+            e.person_id,
+            e.county,
+            e.enrolled_date as index_date
         from periods as p
-        inner join {{ ref("fct_enrollment_sbct") }} as e on e.enrolled_date between p.period_start and p.period_end
-        qualify row_number() over (partition by p.period_start, e.person_id order by e.enrolled_date, e.site_id) = 1
+        inner join
+            {{ ref("fct_enrollment_sbct") }} as e on e.enrolled_date between p.period_start and p.period_end
+        qualify
+            row_number() over (partition by p.period_start, e.person_id order by e.enrolled_date, e.site_id)
+            = 1
     ),
 
     indexed as (
@@ -39,9 +49,8 @@ with
 
     sited as ({{ with_site("indexed", "index_date") }}),
 
-    -- Any later report counts, not only the next one; a report within 14 days, or of the same incident, is
-    -- the same
-    -- event told twice.
+    -- Any later report counts, not only the next one; a report within 14 days, or of the same
+    -- incident, is the same event told twice.
     units as (
         select
             u.metric_id,

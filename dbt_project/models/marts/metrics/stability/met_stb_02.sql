@@ -1,28 +1,33 @@
--- STB-02a/b/c (Child Welfare Outcomes 6.1): at most two placement settings, by time in care. Basis:
--- children served.
+-- STB-02a/b/c (Child Welfare Outcomes 6.1): at most two placement settings, by time in care.
+-- Basis: children served.
 with
     episodes as ({{ care_episodes() }}),
 
     periods as ({{ metric_periods() }}),
 
-    -- Served: in care at least one day of the period; a discharge on its first day is no day in care. Of
-    -- two episodes,
-    -- the latest.
+    -- Served: in care at least one day of the period; a discharge on its first day is no day in
+    -- care. Of two episodes, the latest.
     served as (
-        select p.period_start, p.period_end, e.*, least(coalesce(e.end_date, p.period_end), p.period_end) as counted_to
+        select
+            p.period_start,
+            p.period_end,
+            e.*,
+            least(coalesce(e.end_date, p.period_end), p.period_end) as counted_to
         from periods as p
         inner join
             episodes as e
             on e.removal_date <= p.period_end
             and coalesce(e.end_date > p.period_start and e.end_date > e.removal_date, true)
         qualify
-            row_number() over (partition by p.period_start, e.person_id order by e.removal_date desc, e.removal_id desc)
+            row_number() over (
+                partition by p.period_start, e.person_id order by e.removal_date desc, e.removal_id desc
+            )
             = 1
     ),
 
-    -- A setting counts when the home differs from the last counting one: visits home, runaway, respite and
-    -- hospital
-    -- days, the return from them, and a change of status of the same home are no moves (C10).
+    -- A setting counts when the home differs from the last counting one: visits home, runaway,
+    -- respite and hospital days, the return from them, and a change of status of the same home are
+    -- no moves (C10).
     counted_rows as (
         select
             s.period_start,
