@@ -66,7 +66,7 @@ def test_names_say_the_layer(built: Built) -> None:
     patterns = {
         "staging": r"stg_[a-z_]+__[a-z_]+",
         "intermediate": r"int_[a-z_]+__[a-z_]+",
-        "marts": r"(dim|fct|brg|bridge|met|evl|dq|rel|eqt)_[a-z0-9_]+|metric_[a-z_]+|measure_[a-z_]+",
+        "marts": r"(dim|fct|brg|bridge|met|evl|dq|rel|eqt)_[a-z0-9_]+|measure_[a-z_]+",
     }
     for layer, pattern in patterns.items():
         for name in models(built, layer):
