@@ -143,7 +143,7 @@ def _train(
     thresholds = Thresholds(join=join, keep=join - 1.5, review_low=join - 3.0, review_high=join + 2.5, how=how)
     edge_work.complete(con, scorer, mixtures, "edges", join)
     people.separate_twins(con, "edges")
-    people.separate_generations(con, "edges")
+    people.separate_generations(con, "edges", mixtures)
     people.written_twice(con, duplicate_free)
     people.form(con, "edges", join, duplicate_free)
     pools = train_pools(con, scorer, mixtures)

@@ -50,8 +50,16 @@ def separate_twins(con: duckdb.DuckDBPyConnection, edges: str) -> int:
     return int(con.execute("select count(*) from kw_twins").fetchall()[0][0])
 
 
-def separate_generations(con: duckdb.DuckDBPyConnection, edges: str) -> int:
+#: Where the model finds fewer true pairs than this a generation apart, birth dates can be trusted that far.
+TRUSTED_DATES = 0.015
+DOUBTFUL_WEIGHT = -1.0
+
+
+def separate_generations(con: duckdb.DuckDBPyConnection, edges: str, mixtures: dict[str, Mixture]) -> int:
     """A record whose role is adult is not a child under seven, whatever the names say: SAM and his father SAM.
+
+    Two EARLs of one address born a generation apart, with no number in common, are left to a reviewer, unless the
+    birth dates of these files are too poor to tell.
 
     Also fills ``constraints`` with what a stated relationship between two records implies: they are two people.
     Returns the number of pairs set apart.
@@ -75,6 +83,14 @@ def separate_generations(con: duckdb.DuckDBPyConnection, edges: str) -> int:
     update {edges} e set weight = {TWIN_WEIGHT}, evidence = 'generation'
     from kw_apart t where e.rid_l = t.rid_l and e.rid_r = t.rid_r
     """)
+    apart = next(i for i, v in enumerate(BY_NAME["birth_date"].all_levels) if "generation" in v.words)
+    dates = mixtures["adult"].m.get("birth_date")
+    if dates is not None and dates[apart] < TRUSTED_DATES:
+        con.execute(f"""
+        update {edges} set weight = {DOUBTFUL_WEIGHT}, evidence = 'generation'
+        where weight > {DOUBTFUL_WEIGHT} and g_birth_date = {apart}
+          and coalesce(g_ssn, -1) not in (0, 1) and coalesce(g_medicaid_id, -1) <> 0
+        """)
     return int(con.execute("select count(*) from kw_apart").fetchall()[0][0])
 
 
@@ -173,7 +189,7 @@ def link(
     """Form people, look again through their relatives (two rounds), and form them for good."""
     summary: dict[str, Any] = {
         "twin_pairs": separate_twins(con, edges),
-        "generation_pairs": separate_generations(con, edges),
+        "generation_pairs": separate_generations(con, edges, mixtures),
         "written_twice": written_twice(con, duplicate_free),
     }
     summary |= form(con, edges, join, duplicate_free, bonus)
@@ -185,7 +201,7 @@ def link(
             if not changed:
                 break
             summary["twin_pairs"] += separate_twins(con, edges)
-            summary["generation_pairs"] += separate_generations(con, edges)
+            summary["generation_pairs"] += separate_generations(con, edges, mixtures)
             summary |= form(con, edges, join, duplicate_free, bonus)
     summary["relational_pairs"] = relational
     return summary
