@@ -182,6 +182,7 @@ def restatements(
         console.print(f"{release}: no published number has moved" + ("" if report == [] else " (it is the first)"))
         return
     shown = Table("measure", "period", "of", "before", "now", "cause")
+    shown.columns[-1].overflow = "fold"
     for row in report[:rows]:
         stratum = "" if row["stratum_type"] == "all" else f"{row['stratum_type']} {row['stratum_value']}"
         figures = (

@@ -1,13 +1,14 @@
 """The release as an asset: the gate, the publication, and the proof that what lies there is what was built."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 
 from pipelines import dbt
 from pipelines.defs.resources import GROUPS, Deployment
 from pipelines.defs.warehouse import warehouse
-from pipelines.releases import GateClosed, ReleaseError, current_release, publish
+from pipelines.releases import GateClosed, Release, ReleaseError, current_release, publish
 from pipelines.releases.restatement import write_report
 
 _PUBLISHED = [key for key in sorted(warehouse.keys) if key.path[0] in ("marts", "metrics", "quality")]
@@ -69,3 +70,11 @@ def release(deployment: Deployment) -> Iterator[dg.MaterializeResult | dg.AssetC
     )
     yield dg.AssetCheckResult(passed=True, check_name="gate_passed", asset_key=key)
     yield dg.AssetCheckResult(passed=True, check_name="verified", asset_key=key)
+
+
+def _published(releases_dir: Path) -> Release | None:
+    """The release before tonight's. None before the first, and when the pointer is damaged: publishing mends it."""
+    try:
+        return current_release(releases_dir)
+    except ReleaseError:
+        return None
