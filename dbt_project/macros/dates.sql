@@ -14,7 +14,7 @@
 
 {#- Dates plus whole days. Not an interval: DuckDB takes "30 days" and "1 month" in one projection for the same
     expression and computes only one of them. -#}
-{% macro add_days(column, days) -%} (cast({{ column }} as date) + cast({{ days }} as integer)) {%- endmacro %}
+{% macro add_days(column, days) -%}(cast({{ column }} as date) + cast({{ days }} as integer)) {%- endmacro %}
 
 {#- True when ``event`` lies no later than ``months`` after ``anchor``, by the rule of C1. No lower bound. -#}
 {% macro within_window(event, anchor, months) -%}

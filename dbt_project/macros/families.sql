@@ -1,5 +1,4 @@
 {#- Who counts as a parent, which parents can be expected, and whom a court team has taken in. -#}
-
 {#- Roles of the family bridge that are parents; guardians and caregivers are not. -#}
 {% macro is_parent_role(role) -%}
     lower({{ role }}) in (
@@ -18,9 +17,8 @@
         "PHYSICAL_HEALTH": ["PHYSICAL_HEALTH", "PHYSICAL", "HEALTH", "MEDICAL"],
     } -%}
     coalesce(
-        replace(upper({{ column }}), ' ', '_') in (
-            {%- for word in words[domain] -%} '{{ word }}'{{ ", " if not loop.last }} {%- endfor -%}
-        ),
+        replace(upper({{ column }}), ' ', '_')
+        in ({%- for word in words[domain] -%}'{{ word }}'{{ ", " if not loop.last }} {%- endfor -%}),
         false
     )
 {%- endmacro %}
@@ -53,13 +51,16 @@
     select person_id as child_id, parent_id, coalesce(from_date, date '1900-01-01') as from_date, to_date
     from {{ ref("fct_parent_status") }}
     where
-        upper(status) in ('TERMINATED', 'DECEASED' {%- for status in statuses -%}, '{{ status }}' {%- endfor -%})
+        upper(status)
+        in ('TERMINATED', 'DECEASED' {%- for status in statuses -%}, '{{ status }}' {%- endfor -%})
     union all
     -- A petition that names no parent speaks of every parent of the child.
     select f.child_id, f.parent_id, t.disposition_date, null
     from {{ ref("fct_petition") }} as t
     inner join
-        ({{ family_parents() }}) as f on t.person_id = f.child_id and coalesce(t.parent_id = f.parent_id, true)
+        ({{ family_parents() }}) as f
+        on t.person_id = f.child_id
+        and coalesce(t.parent_id = f.parent_id, true)
     where upper(t.petition_type) = 'TPR' and upper(t.result) = 'GRANTED' and t.disposition_date is not null
     union all
     select f.child_id, f.parent_id, p.death_date, null
@@ -84,7 +85,8 @@
         {{ ref("fct_enrollment_sbct") }} as e
         on e.enrolled_date between p.period_start and p.period_end
         and e.enrolled_date <= {{ cutoff() }}
-    qualify row_number() over (partition by p.period_start, e.person_id order by e.enrolled_date, e.site_id) = 1
+    qualify
+        row_number() over (partition by p.period_start, e.person_id order by e.enrolled_date, e.site_id) = 1
 {%- endmacro %}
 
 {#- Families taken in during each period: the first enrolment of any of their children, open until the last closes. -#}
@@ -98,7 +100,8 @@
         min_by(e.county, strftime(e.enrolled_date, '%Y%m%d') || e.site_id) as county,
         min(e.enrolled_date) as enrolled_date,
         case
-            when bool_and(e.closed_date is not null and e.closed_date <= {{ cutoff() }}) then max(e.closed_date)
+            when bool_and(e.closed_date is not null and e.closed_date <= {{ cutoff() }})
+            then max(e.closed_date)
         end as closed_date
     from ({{ metric_periods() }}) as p
     inner join
@@ -118,7 +121,9 @@
 {% macro codes(name) -%}
     {%- set values = var(name) -%}
     {%- if values -%}
-        {%- for code in values -%} '{{ code | string | replace("'", "''") }}'{{ ", " if not loop.last }} {%- endfor -%}
+        {%- for code in values -%}
+            '{{ dbt.escape_single_quotes(code | string) }}'{{ ", " if not loop.last }}
+        {%- endfor -%}
     {%- else -%} null
     {%- endif -%}
 {%- endmacro %}
@@ -138,7 +143,13 @@
 
 {#- Parents of the families enrolled in each period, once each: person_id, index_date (the enrolment), site_id, county. -#}
 {% macro enrolled_parents() -%}
-    select f.period_start, f.period_end, p.parent_id as person_id, f.enrolled_date as index_date, f.site_id, f.county
+    select
+        f.period_start,
+        f.period_end,
+        p.parent_id as person_id,
+        f.enrolled_date as index_date,
+        f.site_id,
+        f.county
     from ({{ enrolled_families() }}) as f
     inner join
         ({{ family_parents() }}) as p

@@ -31,7 +31,10 @@
             from periods as p
             inner join parents as n on n.identified_date between p.period_start and p.period_end
             qualify
-                row_number() over (partition by p.period_start, n.person_id order by n.identified_date, n.need_id) = 1
+                row_number() over (
+                    partition by p.period_start, n.person_id order by n.identified_date, n.need_id
+                )
+                = 1
         ),
 
         domain_services as (
@@ -60,13 +63,18 @@
             where first_appt_date is not null and coalesce(attended_flag, true)
             union all
             select
-                person_id, coalesce(scheduled_date, first_appt_date), coalesce(scheduled_date, first_appt_date), false
+                person_id,
+                coalesce(scheduled_date, first_appt_date),
+                coalesce(scheduled_date, first_appt_date),
+                false
             from domain_services
             union all
             -- One visit says nothing of how long the treatment lasts; a month is taken.
             select person_id, dos_from, {{ add_days("dos_from", 30) }}, true
             from {{ ref("fct_claim_line") }}
-            where cpt_hcpcs in ({% for code in procedure_codes %}'{{ code }}'{{ ", " if not loop.last }}{% endfor %})
+            where
+                cpt_hcpcs
+                in ({% for code in procedure_codes %}'{{ code }}'{{ ", " if not loop.last }}{% endfor %})
         ),
 
         waits as (
@@ -117,7 +125,8 @@
                 j.*,
                 e.site_id,
                 e.county,
-                {{ is_observable("j.person_id", "behavioral_health", "j.need_date", "j.judged_on") }} as is_observable
+                {{ is_observable("j.person_id", "behavioral_health", "j.need_date", "j.judged_on") }}
+                as is_observable
             from judged as j
             left join enrolled as e on j.period_start = e.period_start and j.person_id = e.person_id
         ),
@@ -140,7 +149,8 @@
                 end as exclusion,
                 o.is_observable,
                 coalesce(
-                    case v.variant when 'scheduled' then o.scheduled_days else o.kept_days end <= {{ days }}, false
+                    case v.variant when 'scheduled' then o.scheduled_days else o.kept_days end <= {{ days }},
+                    false
                 ) as is_numerator
             from observed as o
             cross join (values ('warehouse'), ('scheduled'), ('among_seen')) as v(variant)

@@ -14,7 +14,9 @@
             then least(r.discharge_date, {{ add_months("p.dob", 216) }})
         end as end_date,
         case
-            when {{ add_months("p.dob", 216) }} <= least(coalesce(r.discharge_date, {{ cutoff() }}), {{ cutoff() }})
+            when
+                {{ add_months("p.dob", 216) }}
+                <= least(coalesce(r.discharge_date, {{ cutoff() }}), {{ cutoff() }})
             then 'AGE_18'
             when r.discharge_date <= {{ cutoff() }}
             then r.discharge_reason
@@ -26,7 +28,9 @@
 {%- endmacro %}
 
 {#- Exits that count as permanency (C11). -#}
-{% macro is_permanency(reason) -%} coalesce({{ reason }} in ('REUN', 'REL', 'GUARD', 'ADOPT'), false) {%- endmacro %}
+{% macro is_permanency(reason) -%}
+    coalesce({{ reason }} in ('REUN', 'REL', 'GUARD', 'ADOPT'), false)
+{%- endmacro %}
 
 {#-
     The rows of ``units`` with site_id added: the site of the Safe Babies enrolment active on ``index_date`` (C16) or,
