@@ -112,6 +112,8 @@ def _build(
     with connect(folder / DATABASE, spill=workspace.root / "vault" / "spill") as database:
         database.execute(f"attach {quoted(workspace.warehouse)} as {_BUILT} (read_only)")
         plan = gate.plan_release(database, _BUILT, dbt_manifest, contracts)
+        # One transaction: thousands of small ones would each wait for the disc.
+        database.execute("begin")
         (folder / "parquet").mkdir()
         for table in plan.tables:
             name = identifier(table.name)
@@ -129,7 +131,9 @@ def _build(
             for c in t.columns
         ]
         database.execute(f"create table {_DICTIONARY} ({', '.join(c + ' varchar' for c in _DICTIONARY_COLUMNS)})")
-        database.executemany(f"insert into {_DICTIONARY} values (?, ?, ?, ?, ?, ?)", rows)
+        columns = ", ".join(f"unnest(${i})" for i in range(1, len(_DICTIONARY_COLUMNS) + 1))
+        database.execute(f"insert into {_DICTIONARY} select {columns}", [list(c) for c in zip(*rows, strict=True)])
+        database.execute("commit")
         database.execute(f"detach {_BUILT}")
         database.execute("checkpoint")
     with (folder / f"{_DICTIONARY}.csv").open("w", encoding="utf-8", newline="") as handle:
