@@ -109,11 +109,14 @@ def init(
 def demo(
     people: Annotated[int, typer.Option(help="How many people the simulated jurisdiction has.", min=200)] = 25_000,
     home: Annotated[Path, typer.Option("--home", help="Where to build it.")] = Path("demo-home"),
+    every_night: Annotated[
+        bool, typer.Option("--every-night", help="Link and publish after each delivery, not only after the last.")
+    ] = False,
 ) -> None:
-    """Simulate a jurisdiction, deliver three times, train once, run three nights, show what came out."""
+    """Simulate a jurisdiction, deliver three times, train once, link, measure, publish, show what came out."""
     from pipelines.tour import tour
 
-    tour(home, people, _console())
+    tour(home, people, _console(), every_night=every_night)
 
 
 @app.command()

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from linkage import ModelCard
 
 JOB = "night"
+LANDING_JOB = "landing"
 RECORDS_JOB = "records"
 RELINK_JOB = "relink"
 

@@ -163,6 +163,7 @@ class Parameters(_Strict):
     metric_fiscal_years: int | None = Field(default=None, ge=1, le=50)
     prm_01_thv_adjustment: bool | None = None
     metric_strata: list[Stratum] | None = None
+    measure_tiers: list[Literal["core", "second_wave", "extended"]] | None = None
     disparity_reference: Code | None = None
     match_rate_floor: float | None = Field(default=None, ge=0, le=1)
     p5_exclude_thv_days: bool | None = None

@@ -1,4 +1,4 @@
-"""``kinweave demo``: a simulated jurisdiction from its agencies' files to a published release, three nights long.
+"""``kinweave demo``: a simulated jurisdiction from three deliveries of its agencies' files to a published release.
 
 The simulation's truth is used for one line at the end, to say how good the linkage was; no night reads it.
 """
@@ -13,7 +13,7 @@ from rich.console import Console
 
 from pipelines import demo, summary
 from pipelines.deployment import create
-from pipelines.night import JOB, RELINK_JOB, Night, NightError, run_night, train_model
+from pipelines.night import JOB, LANDING_JOB, RELINK_JOB, Night, NightError, run_night, train_model
 from pipelines.settings import SettingsError
 from pipelines.storage import Home, write_atomic
 
@@ -21,11 +21,12 @@ _MARK = ".kinweave-demo"
 _EXAMPLE = Path(demo.__file__).parent / "deployment"
 
 
-def tour(folder: Path, people: int, console: Console) -> None:
+def tour(folder: Path, people: int, console: Console, *, every_night: bool = False) -> None:
     """Build the demo deployment in ``folder`` and show what came out.
 
-    An earlier demo there is replaced; any other deployment is left alone. Raises :class:`NightError` when a night
-    fails.
+    The first two deliveries are landed on their days and the third night is run whole, which keeps the demo short;
+    ``every_night`` links and publishes after each, so that IDs merge and published numbers move. An earlier demo there
+    is replaced; any other deployment is left alone. Raises :class:`NightError` when a night fails.
     """
     began = time.monotonic()
     home = _fresh(folder)
@@ -39,14 +40,15 @@ def tour(folder: Path, people: int, console: Console) -> None:
         deliveries = demo.write_deliveries(world, simulation / "agencies", simulation / "truth")
         steps.on_step("writing agencies' files", "done")
         del world
+        trained = False
         for number, (day, sent) in enumerate(deliveries, start=1):
             console.print(f"[bold]Night {number}: the files of {day}[/bold]")
             _deliver(sent, home)
-            job = JOB
-            if number == 1:
-                # A night needs a trained model, and training needs the first files: once, outside the night.
+            job = JOB if every_night or number == len(deliveries) else LANDING_JOB
+            if job == JOB and not trained:
+                # A night needs a trained model, and training needs files: once, outside the night.
                 train_model(home, received_on=day, on_step=steps.on_step)
-                job = RELINK_JOB
+                trained, job = True, RELINK_JOB
             outcome = run_night(home, received_on=day, job=job, on_step=steps.on_step)
             if not outcome.success:
                 summary.show_outcome(console, Night(home), outcome)

@@ -9,7 +9,7 @@ import dagster as dg
 
 from pipelines.alerts import Alert, late_alerts, send
 from pipelines.defs.resources import GROUPS, graph_workspace
-from pipelines.night import JOB, RECORDS_JOB, RELINK_JOB, all_contracts, failed_checks
+from pipelines.night import JOB, LANDING_JOB, RECORDS_JOB, RELINK_JOB, all_contracts, failed_checks
 from pipelines.settings import SettingsError, find_home, load_jurisdiction
 from pipelines.storage import Home
 
@@ -24,6 +24,11 @@ night = dg.define_asset_job(
     JOB,
     selection=dg.AssetSelection.all(),
     description="Land, stage, link, build, test, release: the whole night.",
+)
+landing = dg.define_asset_job(
+    LANDING_JOB,
+    selection=dg.AssetSelection.groups(GROUPS["deliveries"], GROUPS["raw"]),
+    description="Only the door: take in what lies in the drop folders and check it.",
 )
 records = dg.define_asset_job(
     RECORDS_JOB,

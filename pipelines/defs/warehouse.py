@@ -10,6 +10,7 @@ from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 
 from pipelines import dbt
 from pipelines.defs.resources import GROUPS, Deployment, graph_workspace
+from pipelines.measures import registry
 from pipelines.night import Night
 from pipelines.settings import get_settings
 from pipelines.storage import write_atomic
@@ -99,4 +100,6 @@ def _views_stand(night: Night, stamp: Path) -> bool:
 @dbt_assets(manifest=_MANIFEST, exclude=STAGING, dagster_dbt_translator=_TRANSLATOR, name="warehouse")
 def warehouse(context: dg.AssetExecutionContext, deployment: Deployment) -> Iterator[Any]:
     """People, families, events and measures, each tested as it is built."""
-    yield from _run(context, deployment.night, "build", ["kinweave"], [STAGING, "test_type:unit"])
+    tiers = deployment.night.jurisdiction.parameters.measure_tiers
+    left_out = sorted(d.model for d in registry.load().values() if tiers is not None and d.tier not in tiers)
+    yield from _run(context, deployment.night, "build", ["kinweave"], [STAGING, "test_type:unit", *left_out])
