@@ -230,6 +230,34 @@ def query(
 
 @app.command()
 @_plain_errors
+def link(
+    records: Annotated[list[Path], typer.Option(help="Parquet or CSV of person records; may be repeated.")],
+    out: Annotated[Path, typer.Option(help="Folder for the crosswalk, families, scores and report.")],
+    relationships: Annotated[
+        list[Path] | None, typer.Option(help="Parquet or CSV of who is whose mother, father and so on.")
+    ] = None,
+    duplicate_free: Annotated[
+        str, typer.Option(help="Systems that hold each person once, separated by commas.", metavar="SYSTEM,…")
+    ] = "",
+) -> None:
+    """Link any person records, with nothing but the files: the steps of the night, without a deployment."""
+    import linkage
+
+    systems = [s.strip() for s in duplicate_free.split(",") if s.strip()]
+    try:
+        counts = linkage.link_files(records, out, relationships=relationships, duplicate_free=systems)
+    except FileNotFoundError as error:
+        _complain(str(error))
+        raise typer.Exit(1) from None
+    console = _console()
+    for name, value in counts.items():
+        if isinstance(value, int | float | str):
+            console.print(f"{name.replace('_', ' ')}: {value:,}" if isinstance(value, int) else f"{name}: {value}")
+    console.print(f"Written to {out}")
+
+
+@app.command()
+@_plain_errors
 def measures(
     tables: Annotated[Path, typer.Option(help="Folder of core tables, one .parquet or .csv each: fct_removal.csv …")],
     cutoff: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="Nothing later is known.")],
