@@ -157,4 +157,4 @@ def run(
 def _first_line(error: BaseException | None) -> str:
     """The start of dbt's own words about the project's text. Never used for errors about rows."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:3]) if error else "no reason given"
+    return " ".join(lines[:3]) or type(error).__name__

@@ -27,7 +27,7 @@ from pipelines.storage import Home, connect, quoted, read_jsonl
 
 #: Dagster step -> what a person calls it.
 _WORDS = {
-    "jurisdiction": "sites and freshness",
+    "sites_and_freshness": "sites and freshness",
     "staging": "staging (dbt)",
     "person_records": "person records",
     "person_scores": "scoring pairs (Splink)",

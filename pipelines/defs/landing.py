@@ -128,10 +128,10 @@ landings = [_landing(contract) for contract in all_contracts().values()]
 @dg.multi_asset(
     specs=[
         dg.AssetSpec(
-            ["jurisdiction", name],
+            ["config", name],
             description=description,
             deps=[["raw", c.system, t] for c in all_contracts().values() for t in c.tables],
-            group_name=GROUPS["jurisdiction"],
+            group_name=GROUPS["config"],
             kinds={"parquet"},
         )
         for name, description in (
@@ -139,14 +139,14 @@ landings = [_landing(contract) for contract in all_contracts().values()]
             ("source_freshness", "When each source last delivered, and since when it is stale."),
         )
     ],
-    name="jurisdiction",
+    name="sites_and_freshness",
 )
-def jurisdiction(deployment: Deployment) -> Iterator[dg.MaterializeResult]:
+def sites_and_freshness(deployment: Deployment) -> Iterator[dg.MaterializeResult]:
     """What the deployment decides and what the night knows of its sources, for dbt."""
     night = deployment.night
     night.write_config()
     stale = sum(since is not None for _, _, since in night.freshness())
-    yield dg.MaterializeResult(["jurisdiction", "sites"], metadata={"sites": len(night.jurisdiction.sites)})
+    yield dg.MaterializeResult(["config", "sites"], metadata={"sites": len(night.jurisdiction.sites)})
     yield dg.MaterializeResult(
-        ["jurisdiction", "source_freshness"], metadata={"cut": night.cut().isoformat(), "stale_sources": stale}
+        ["config", "source_freshness"], metadata={"cut": night.cut().isoformat(), "stale_sources": stale}
     )

@@ -16,7 +16,7 @@ from pipelines.storage import Home, Workspace
 GROUPS = {
     "deliveries": "1_deliveries",
     "raw": "2_landing",
-    "jurisdiction": "2_landing",
+    "config": "2_landing",
     "staging": "3_staging",
     "linkage": "4_linkage",
     "reference": "5_warehouse",
