@@ -381,7 +381,9 @@ def _statements(con: duckdb.DuckDBPyConnection, relationships: str | None) -> di
         case when a.dob = b.dob then 'same_number_same_birth_date' else 'number_lent_to_newborn' end
     from records a
     join records b on a.source_system = b.source_system and b.source_record_id = split_part(a.source_record_id, '~', 1)
-    where contains(a.source_record_id, '~') and a.dob is not null and b.dob is not null
+    -- Only a number followed by a birth date is such a record: other sources use ~ between other things.
+    where try_cast(split_part(a.source_record_id, '~', 2) as date) is not null
+        and a.dob is not null and b.dob is not null
     """)
     con.execute("""
     create or replace table stated (rid_a bigint, rid_b bigint, relationship varchar, source_system varchar,

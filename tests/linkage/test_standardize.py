@@ -133,6 +133,8 @@ def test_claims_under_a_number_and_a_birth_date(tmp_path: Path) -> None:
         {"source_record_id": "M1", "birth_date": "1995-03-01"},
         {"source_record_id": "M1~1995-03-01", "birth_date": "1995-03-01"},
         {"source_record_id": "M1~2025-02-01", "birth_date": "2025-02-01"},
+        # Another source's number with a role behind it: a mother whose birth date was typed as the child's.
+        {"source_record_id": "M1~Mother", "birth_date": "1995-03-01"},
     ]
     found, _ = standard(tmp_path, lines)
     said = {
