@@ -196,6 +196,13 @@ class Parameters(_Strict):
     postpartum_package_codes: list[Code] | None = None
     postpartum_diagnoses: list[Code] | None = None
 
+    @field_validator("measure_tiers")
+    @classmethod
+    def _core_always(cls, tiers: list[str] | None) -> list[str] | None:
+        if tiers is not None and "core" not in tiers:
+            raise ValueError("the core measures are always computed: other measures are made from them")
+        return tiers
+
     def dbt_vars(self) -> dict[str, Any]:
         """The parameters the jurisdiction decides, in the form dbt's ``--vars`` takes."""
         return self.model_dump(mode="json", exclude_none=True)

@@ -1,5 +1,6 @@
 """One definition beside each measure's SQL, and what is made of it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,17 @@ def test_both_versions_stand_side_by_side(tmp_path: Path) -> None:
 def test_better_wording_needs_no_version(tmp_path: Path) -> None:
     before = r.seed_rows(r.load(write(tmp_path)))
     assert r.seed_rows(r.load(write(tmp_path, why="Every baby waits.")), before)[0]["why"] == "Every baby waits."
+
+
+def test_no_core_measure_is_made_from_one_a_jurisdiction_may_leave_out() -> None:
+    registry = r.load()
+    optional = {d.model for d in registry.values() if d.tier != "core"}
+    made_from = re.compile(r'ref\("(met_\w+)"\)')
+    for definition in registry.values():
+        if definition.tier != "core":
+            continue
+        (sql,) = r.METRICS_DIR.rglob(f"{definition.model}.sql")
+        text = sql.read_text()
+        assert not optional & set(made_from.findall(text)), definition.id
+        # A loop over measures reaches optional ones.
+        assert "ref(model)" not in text, definition.id

@@ -34,7 +34,7 @@
     ["met_dev_01", "core"],
     ["met_dev_02", "core"],
     ["met_dev_03", "core"],
-    ["met_eqt_01", "core"],
+    ["met_eqt_01", "second_wave"],
     ["met_eqt_02", "second_wave"],
     ["met_eqt_03", "second_wave"],
     ["met_evl_01", "second_wave"],
