@@ -164,37 +164,44 @@ def show_people(console: Console, home: Home) -> None:
 def show_measures(console: Console, home: Home) -> None:
     """Each measure of the current release for the whole jurisdiction, latest reported period, beside its benchmark."""
     release = current_release(home.releases_dir)
-    names = [t["name"] for t in release.manifest["tables"] if t["name"].startswith("met_")]
-    table = Table(title="Measures (whole jurisdiction, latest mature period)", title_justify="left")
-    for heading in ("measure", "variant", "period"):
+    table = Table(title="Measures (whole jurisdiction, latest mature period of a year)", title_justify="left")
+    for heading in ("measure", "period to"):
         table.add_column(heading)
     for heading in ("n", "value", "95% interval", "benchmark"):
         table.add_column(heading, justify="right")
     table.add_column("note")
+    sources: list[str] = []
     with open_release(release.folder) as database:
-        for name in names:
-            rows = database.execute(
-                f"select metric_id, variant, period_start, period_end, numerator, denominator, value, ci_low, ci_high,"
-                f" benchmark_value, benchmark_source, maturity_flag, suppress_reason from {name}"
-                " where stratum_type = 'all' qualify row_number() over (partition by metric_id, variant"
-                " order by value is null, period_end desc) = 1 order by metric_id, variant"
-            ).fetchall()
-            for row in rows:
-                table.add_row(*_measure(row))
+        rows = database.execute(
+            "select metric_id, variant, period_end, numerator, denominator, value, ci_low, ci_high, benchmark_value,"
+            " benchmark_source, maturity_flag, suppress_reason from measure_rows where stratum_type = 'all'"
+            " qualify row_number() over (partition by metric_id, variant order by value is null, period_end desc) = 1"
+            " order by metric_id, variant"
+        ).fetchall()
+    for row in rows:
+        table.add_row(*_measure(row, sources))
     console.print(table)
+    for number, source in enumerate(sources, start=1):
+        console.print(f"  [{number}] {source}", soft_wrap=True, markup=False)
 
 
-def _measure(row: tuple[Any, ...]) -> list[str]:
-    metric, variant, start, end, numerator, denominator, value, low, high, benchmark, source, _, reason = row
+def _measure(row: tuple[Any, ...], sources: list[str]) -> list[str]:
+    """Cells of one measure; ``sources`` collects the benchmarks' sources in the order of their footnotes."""
+    metric, variant, end, numerator, denominator, value, low, high, benchmark, source, maturity, reason = row
+    mark = ""
+    if benchmark is not None:
+        if source not in sources:
+            sources.append(source)
+        mark = f"{_number(benchmark)} \\[{sources.index(source) + 1}]"
+    notes = [str(n) for n in (reason, maturity if maturity != "mature" else None) if n]
     return [
-        str(metric),
-        str(variant or ""),
-        f"{start} to {end}",
+        f"{metric} {'' if variant == 'warehouse' else variant or ''}".strip(),
+        str(end),
         f"{_number(numerator)}/{_number(denominator)}",
         _number(value),
-        f"{_number(low)} to {_number(high)}" if low is not None else "",
-        f"{_number(benchmark)} ({source})" if benchmark is not None else "",
-        str(reason or ""),
+        f"{_number(low)}-{_number(high)}" if low is not None else "",
+        mark,
+        "; ".join(notes),
     ]
 
 
