@@ -206,11 +206,14 @@ with
             r.variant,
             r.period_start,
             max(r.numerator / r.denominator) / nullif(min(r.numerator / r.denominator), 0) as max_ratio,
+            -- Of two groups with the same share the name decides, so that every run names the same one.
             max_by(
-                {'x':r.numerator, 'n':r.denominator, 'name':r.stratum_value}, r.numerator / r.denominator
+                {'x':r.numerator, 'n':r.denominator, 'name':r.stratum_value},
+                {'ratio':r.numerator / r.denominator, 'name':r.stratum_value}
             ) as high,
             min_by(
-                {'x':r.numerator, 'n':r.denominator, 'name':r.stratum_value}, r.numerator / r.denominator
+                {'x':r.numerator, 'n':r.denominator, 'name':r.stratum_value},
+                {'ratio':r.numerator / r.denominator, 'name':r.stratum_value}
             ) as low
         from measured as r
         group by all
