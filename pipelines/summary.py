@@ -175,8 +175,8 @@ def show_measures(console: Console, home: Home) -> None:
         rows = database.execute(
             "select metric_id, variant, period_end, numerator, denominator, value, ci_low, ci_high, benchmark_value,"
             " benchmark_source, maturity_flag, suppress_reason from measure_rows where stratum_type = 'all'"
-            " qualify row_number() over (partition by metric_id, variant order by value is null, period_end desc) = 1"
-            " order by metric_id, variant"
+            " qualify row_number() over (partition by metric_id, variant"
+            " order by value is null, maturity_flag = 'not mature', period_end desc) = 1 order by metric_id, variant"
         ).fetchall()
     for row in rows:
         table.add_row(*_measure(row, sources))
