@@ -93,7 +93,7 @@ def plant(system: str, path: Path) -> None:
                 continue
             if column.sensitivity is Sensitivity.DIRECT_ID:
                 row[i] = f"{CANARY}{i}"[: column.max_length or 40]
-            elif column.name in table.key:
+            elif column.name in table.key and (column.max_length or 40) > len(CANARY_NUMBER) + 2:
                 row[i] = f"{CANARY_NUMBER}{i}"
         with path.open("a", encoding="latin-1", newline="") as handle:
             csv.writer(handle, delimiter=table.delivery.delimiter).writerow(row)
