@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -23,11 +24,14 @@ LATE_SYSTEM = "behavioral_health"
 _AFCARS_ON = (DATES[0], DATES[2])
 
 
-def write_deliveries(world: World, inbox_root: Path, truth_root: Path) -> list[tuple[dt.date, Path]]:
+def write_deliveries(
+    world: World, inbox_root: Path, truth_root: Path, dates: Sequence[dt.date] = DATES
+) -> list[tuple[dt.date, Path]]:
     """Render every delivery into ``inbox_root/delivery-<date>/<system>/`` and the truth into ``truth_root``.
 
-    Returns (date, folder), oldest first; the folder holds one folder for each system that sent something. Receive
-    them one after the other: a full file replaces what came before, a change file adds to it.
+    ``dates``: some of ``DATES``, oldest first; the first delivery of a change file holds everything until then. Returns
+    (date, folder), oldest first; the folder holds one folder for each system that sent something. Receive them one
+    after the other: a full file replaces what came before, a change file adds to it.
 
     The truth: ``person_records.parquet`` (source_system, source_record_id, true_person_id), ``people.parquet``,
     ``parent_child.parquet``, ``dirt.parquet``, and ``events/*.parquet`` for :mod:`pipelines.demo.truth_measures`.
@@ -39,7 +43,7 @@ def write_deliveries(world: World, inbox_root: Path, truth_root: Path) -> list[t
     records: list[pa.Table] = []
     folders: list[tuple[dt.date, Path]] = []
     before: dt.date | None = None
-    for day in DATES:
+    for day in dates:
         folder = inbox_root / f"delivery-{day}"
         for system in SYSTEMS:
             tables = _tables(con, contracts[system], day, before, world.dirt)

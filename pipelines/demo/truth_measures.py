@@ -26,17 +26,19 @@ DAYS_IN_MONTH = 30.4375
 
 @dataclass(frozen=True)
 class Measure:
-    """One value. ``value`` is a share for proportions, months for PRM-20, a count for PIT-01; None when the
-    denominator is empty, the median is not reached, or the follow-up is not over (``mature`` False)."""
+    """One value, under the warehouse's names. ``value`` is a share for proportions, months for PRM-20, a count for
+    PIT-01; None when the denominator is empty, the median is not reached, or the follow-up is not over (``mature``
+    False). PRM-20 alone has its value before that, as the measure publishes it with a warning."""
 
     metric_id: str
     variant: str
     period_start: dt.date
     period_end: dt.date
     numerator: int
-    denominator: int
+    denominator: int | None
     value: float | None
     mature: bool = True
+    not_observable: int = 0
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def measure(truth_root: Path, periods: Iterable[tuple[dt.date, dt.date]], cutoff
         found += permanency_in_12_months(truth, start, end)
         found += median_time_to_reunification(truth, start, end)
         found += two_placements_or_fewer(truth, start, end)
-        found.append(recurrence(truth, start, end))
+        found += recurrence(truth, start, end)
         found += point_in_time(truth, start, end)
         found.append(permanency_hearing(truth, start, end))
         found.append(monthly_meetings(truth, start, end))
@@ -132,10 +134,18 @@ def measure(truth_root: Path, periods: Iterable[tuple[dt.date, dt.date]], cutoff
 
 
 def _share(
-    metric: str, variant: str, start: dt.date, end: dt.date, numerator: int, denominator: int, mature: bool = True
+    metric: str,
+    start: dt.date,
+    end: dt.date,
+    numerator: int,
+    denominator: int,
+    *,
+    variant: str = "warehouse",
+    mature: bool = True,
+    not_observable: int = 0,
 ) -> Measure:
     value = numerator / denominator if denominator and mature else None
-    return Measure(metric, variant, start, end, numerator, denominator, value, mature)
+    return Measure(metric, variant, start, end, numerator, denominator, value, mature, not_observable)
 
 
 def permanency_in_12_months(truth: Truth, start: dt.date, end: dt.date) -> list[Measure]:
@@ -167,8 +177,8 @@ def permanency_in_12_months(truth: Truth, start: dt.date, end: dt.date) -> list[
 
     federal = [s for s in cohort if not invisible(s)]
     return [
-        _share("PRM-01", "warehouse", start, end, sum(map(permanent, cohort)), len(cohort), mature),
-        _share("PRM-01", "federal_comparable", start, end, sum(map(permanent, federal)), len(federal), mature),
+        _share("PRM-01", start, end, sum(map(permanent, seen)), len(seen), variant=variant, mature=mature)
+        for variant, seen in (("warehouse", cohort), ("federal_comparable", federal))
     ]
 
 
@@ -184,12 +194,12 @@ def median_time_to_reunification(truth: Truth, start: dt.date, end: dt.date) -> 
     stays = [((s.end or truth.cutoff) - s.start).days for s in cohort]
     reunified = [t for s, t in zip(cohort, stays, strict=True) if s.reason == "reunification"]
     mature = truth.cutoff >= add_months(end, 36)
-    middle = statistics.median(reunified) / DAYS_IN_MONTH if reunified and mature else None
+    middle = statistics.median(reunified) / DAYS_IN_MONTH if reunified else None
     half = _half_reunified([(t, s.reason) for s, t in zip(cohort, stays, strict=True)])
     return [
-        Measure("PRM-20", "conditional", start, end, len(reunified), len(cohort), middle, mature),
+        Measure("PRM-20", "conditional", start, end, len(reunified), len(reunified), middle, mature),
         Measure("PRM-20", "cohort", start, end, len(reunified), len(cohort),
-                half / DAYS_IN_MONTH if half is not None and mature else None, mature),
+                half / DAYS_IN_MONTH if half is not None else None, mature),
     ]  # fmt: skip
 
 
@@ -214,7 +224,8 @@ def _half_reunified(times: list[tuple[int, str | None]]) -> int | None:
 def two_placements_or_fewer(truth: Truth, start: dt.date, end: dt.date) -> list[Measure]:
     """STB-02a, b, c by time in care: under 12 months, 12 to under 24, 24 and more."""
     placements = truth.placements()
-    counts = {"a": [0, 0], "b": [0, 0], "c": [0, 0]}
+    variants = ("warehouse", "min_8_days")
+    counts = {(band, variant): [0, 0] for band in "abc" for variant in variants}
     for stays in truth.by_person.values():
         served = [s for s in stays if s.start <= end and (s.end is None or s.end > max(start, s.start))]
         if not served:
@@ -227,9 +238,11 @@ def two_placements_or_fewer(truth: Truth, start: dt.date, end: dt.date) -> list[
         if not settings:
             continue
         band = "a" if until < add_months(stay.start, 12) else "b" if until < add_months(stay.start, 24) else "c"
-        counts[band][0] += settings <= 2
-        counts[band][1] += 1
-    return [_share("STB-02", f"STB-02{band}", start, end, n, d) for band, (n, d) in counts.items()]
+        short = stay.end is not None and stay.end <= end and (stay.end - stay.start).days < 8
+        for variant in variants[: 1 if short else 2]:
+            counts[band, variant][0] += settings <= 2
+            counts[band, variant][1] += 1
+    return [_share(f"STB-02{band}", start, end, n, d, variant=variant) for (band, variant), (n, d) in counts.items()]
 
 
 def _settings(rows: Iterable[dict[str, Any]]) -> int:
@@ -243,32 +256,56 @@ def _settings(rows: Iterable[dict[str, Any]]) -> int:
     return count
 
 
-def recurrence(truth: Truth, start: dt.date, end: dt.date) -> Measure:
-    """SAF-02: another substantiated or indicated report 15 days to 12 months after the first in the period."""
+def recurrence(truth: Truth, start: dt.date, end: dt.date) -> list[Measure]:
+    """SAF-02: another substantiated or indicated report 15 days to 12 months after the first in the period.
+
+    SAF-02p: the same after a child's first enrollment with a court team in the period.
+    """
+    victimised = _victimisations(truth)
+    reported: dict[int, Victimisation] = {}
+    for person, events in victimised.items():
+        initial = next((v for v in events if start <= v[0] <= end), None)
+        if initial is not None:
+            reported[person] = initial
+    enrolled: dict[int, Victimisation] = {}
+    for row in truth.known("enrollments"):
+        if start <= row["enrolled_on"] <= end:
+            first = enrolled.get(row["person_id"], (row["enrolled_on"], None, 0))
+            enrolled[row["person_id"]] = min(first, (row["enrolled_on"], None, 0), key=lambda v: v[0])
+    mature = truth.cutoff >= add_months(end, 12)
+    return [
+        _share(metric, start, end, sum(_again(i, victimised[p]) for p, i in chosen.items()), len(chosen), mature=mature)
+        for metric, chosen in (("SAF-02", reported), ("SAF-02p", enrolled))
+    ]
+
+
+#: Day of the report, day of the incident where known, number of the report.
+Victimisation = tuple[dt.date, dt.date | None, int]
+
+
+def _victimisations(truth: Truth) -> dict[int, list[Victimisation]]:
+    """Each child's substantiated and indicated reports known at the cut-off, in order of time; none of the unborn."""
     reports = {
         r["report_id"]: (r["received_at"].date(), r["incident_on"])
         for r in truth.known("reports")
         if r["expunged_on"] is None or r["expunged_on"] > truth.cutoff
     }
-    seen: dict[int, set[tuple[dt.date, dt.date | None, int]]] = defaultdict(set)
+    seen: dict[int, set[Victimisation]] = defaultdict(set)
     for row in truth.known("allegations"):
         decided = row["disposition_entered_on"] is not None and row["disposition_entered_on"] <= truth.cutoff
         found = row["disposition"] in ("substantiated", "indicated")
         if row["report_id"] in reports and decided and found and not row["is_unborn"]:
             seen[row["person_id"]].add((*reports[row["report_id"]], row["report_id"]))
-    numerator = denominator = 0
-    for victimised in seen.values():
-        ordered = sorted(victimised, key=lambda v: (v[0], v[2]))
-        initial = next((v for v in ordered if start <= v[0] <= end), None)
-        if initial is None:
-            continue
-        denominator += 1
-        numerator += any(
-            initial[0] + dt.timedelta(days=14) < later[0] <= add_months(initial[0], 12)
-            and (later[1] is None or initial[1] is None or later[1] != initial[1])
-            for later in ordered
-        )
-    return _share("SAF-02", "", start, end, numerator, denominator, truth.cutoff >= add_months(end, 12))
+    ordered = {person: sorted(events, key=lambda v: (v[0], v[2])) for person, events in seen.items()}
+    return defaultdict(list, ordered)
+
+
+def _again(initial: Victimisation, events: list[Victimisation]) -> bool:
+    return any(
+        initial[0] + dt.timedelta(days=14) < later[0] <= add_months(initial[0], 12)
+        and (later[1] is None or initial[1] is None or later[1] != initial[1])
+        for later in events
+    )
 
 
 def point_in_time(truth: Truth, start: dt.date, end: dt.date) -> list[Measure]:
@@ -281,7 +318,7 @@ def point_in_time(truth: Truth, start: dt.date, end: dt.date) -> list[Measure]:
     found = []
     for day in days:
         count = len({s.person for s in truth.stays if s.open_on(day)})
-        found.append(Measure("PIT-01", "", day, day, count, count, float(count)))
+        found.append(Measure("PIT-01", "warehouse", day, day, count, None, float(count)))
     return found
 
 
@@ -312,7 +349,7 @@ def permanency_hearing(truth: Truth, start: dt.date, end: dt.date) -> Measure:
         hopeless = [d for d, kind in findings[stay.person] if kind == "no_reasonable_efforts" and d >= stay.start]
         soon = any(d <= h <= d + dt.timedelta(days=30) for d in hopeless for h in hearings)
         numerator += soon or any(h <= due for h in hearings)
-    return _share("CRT-04", "", start, end, numerator, denominator)
+    return _share("CRT-04", start, end, numerator, denominator)
 
 
 def monthly_meetings(truth: Truth, start: dt.date, end: dt.date) -> Measure:
@@ -339,7 +376,7 @@ def monthly_meetings(truth: Truth, start: dt.date, end: dt.date) -> Measure:
                 denominator += 1
                 numerator += (family, month.year, month.month) in met
             month = add_months(month, 1)
-    return _share("FTM-01", "", start, end, numerator, denominator)
+    return _share("FTM-01", start, end, numerator, denominator)
 
 
 def _covers(spans: list[tuple[dt.date, dt.date]], first: dt.date, last: dt.date) -> bool:
@@ -389,12 +426,15 @@ def sud_appointment(truth: Truth, start: dt.date, end: dt.date) -> Measure:
         if start <= row["identified_on"] <= end:
             first = needs.get(row["person_id"], row["identified_on"])
             needs[row["person_id"]] = min(first, row["identified_on"])
-    numerator = denominator = 0
+    numerator = denominator = hidden = 0
     for person, need in needs.items():
         by = need + dt.timedelta(days=30)
-        if person not in observable or by > truth.cutoff:
+        if by > truth.cutoff:
+            continue
+        if person not in observable:
+            hidden += 1
             continue
         denominator += 1
         already = any(a <= need and (z is None or z >= need) for a, z in treated[person])
         numerator += already or any(need <= day <= by for day in seen[person])
-    return _share("PAR-02", "", start, end, numerator, denominator)
+    return _share("PAR-02", start, end, numerator, denominator, not_observable=hidden)
