@@ -16,6 +16,7 @@ from linkage.person.blocking import block
 from linkage.person.comparisons import COMPARISONS
 from linkage.person.scoring import Scorer
 from linkage.registry import Registry
+from linkage.review import decisions as reviewed
 from linkage.store import connect, quoted, read_json, write_json, write_parquet
 
 
@@ -54,42 +55,6 @@ def score(linkage_dir: Path, model_dir: Path) -> dict[str, Any]:
         return summary
     finally:
         con.close()
-
-
-def _decisions(con: duckdb.DuckDBPyConnection, path: Path | None) -> dict[str, int]:
-    """Reviewers' decisions become constraints; returns what was read and what no longer applies."""
-    counts = {"decisions": 0, "decisions_on_unknown_records": 0}
-    if path is None or not path.exists():
-        return counts
-    con.execute(f"""
-    create or replace table said as
-    select row_number() over () as line, decision_id::varchar as decision_id, level,
-        source_system_a, source_record_id_a, source_system_b, source_record_id_b
-    from read_csv({quoted(path)}, header = true, all_varchar = true)
-    """)
-    # The latest decision on a pair counts; both ends must still exist.
-    con.execute("""
-    create or replace table decided as
-    select s.line, s.level, least(a.rid, b.rid) as rid_a, greatest(a.rid, b.rid) as rid_b from said s
-    join records a on a.source_system = s.source_system_a and a.source_record_id = s.source_record_id_a
-    join records b on b.source_system = s.source_system_b and b.source_record_id = s.source_record_id_b
-    """)
-    counts["decisions"] = con.execute("select count(*) from said").fetchall()[0][0]
-    known = con.execute("select count(*) from decided").fetchall()[0][0]
-    counts["decisions_on_unknown_records"] = counts["decisions"] - known
-    con.execute("""
-    insert into constraints
-    select rid_a, rid_b, case level when 'must_link' then 'must' else 'cannot' end, 'reviewer'
-    from (select *, row_number() over (partition by rid_a, rid_b order by line desc) as nth from decided)
-    where nth = 1 and level in ('must_link', 'cannot_link') and rid_a <> rid_b
-    """)
-    # A person's decision stands above a source's statement about the same pair.
-    con.execute("""
-    delete from constraints c using constraints r
-    where r.reason = 'reviewer' and c.reason <> 'reviewer'
-      and least(c.rid_a, c.rid_b) = r.rid_a and greatest(c.rid_a, c.rid_b) = r.rid_b
-    """)
-    return counts
 
 
 def _review(con: duckdb.DuckDBPyConnection, card: models.ModelCard, contradictions: list[tuple[int, int]]) -> None:
@@ -138,7 +103,8 @@ def resolve(
     """Form people from the scored pairs, keep their IDs, and write the crosswalk.
 
     Reads what :func:`build_records` and :func:`score` left. Writes ``person_crosswalk.parquet``,
-    ``person_facts.parquet``, ``review_queue.parquet``, ``match_rates.parquet`` and ``linked_pairs.parquet``.
+    ``person_facts.parquet``, ``match_rates.parquet`` and ``linked_pairs.parquet``; for review and the quality report
+    ``review_candidates.parquet``, ``weighed_pairs.parquet`` and ``constraints_in_force.parquet``.
     ``cut`` is the night's data cut-off, the date the ledger records. Returns counts.
     """
     scoring = read_json(linkage_dir / "scoring.json")
@@ -150,7 +116,7 @@ def resolve(
             con.execute(
                 f"create table {table} as select * from read_parquet({quoted(linkage_dir / (file + '.parquet'))})"
             )
-        counts = _decisions(con, decisions)
+        counts = reviewed.apply(con, decisions)
         registry = Registry(registry_dir, "person")
         before = registry.state(cut)
         bonus = card.thresholds.join - card.thresholds.keep if before.member_of else 0.0
@@ -190,7 +156,14 @@ def resolve(
             con,
             "select * from review order by rank, weight desc nulls first, source_system_a, source_record_id_a, "
             "source_system_b, source_record_id_b",
-            linkage_dir / "review_queue.parquet",
+            linkage_dir / "review_candidates.parquet",
+        )
+        # What the people were formed from, relatives heard: review and quality look at the same pairs.
+        write_parquet(con, "select * from edges order by rid_l, rid_r", linkage_dir / "weighed_pairs.parquet")
+        write_parquet(
+            con,
+            "select distinct rid_a, rid_b, kind, reason from constraints order by all",
+            linkage_dir / "constraints_in_force.parquet",
         )
         tally: dict[str, int] = {}
         for event in events:
