@@ -9,7 +9,7 @@ import dagster as dg
 
 from expectations.contract import Contract
 from pipelines.defs.resources import GROUPS, Deployment
-from pipelines.landing import balance, build_current, land
+from pipelines.landing import balance, build_current, land, previous_deliveries
 from pipelines.landing.deliveries import Outcome
 from pipelines.night import all_contracts
 
@@ -86,7 +86,9 @@ def _landing(contract: Contract) -> dg.AssetsDefinition:
             t.table: t for t in build_current(night.home, night.workspace, {system: contract}, night.as_of or date.max)
         }
         unbalanced = Counter(r.table for r in balance(night.home) if r.system == system and not r.is_balanced)
-        promises = {p.table: p for p in check_tables(contract, night.workspace.current_dir / system)}
+        tonight = night.as_of or night.received_on
+        before = previous_deliveries(night.home, contract, tonight)
+        promises = {p.table: p for p in check_tables(contract, night.workspace.current_dir / system, tonight, before)}
         for name, key in keys.items():
             if key not in asked:
                 continue

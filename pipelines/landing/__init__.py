@@ -4,7 +4,7 @@ It judges whether a file keeps its contract and accounts for every row. What the
 """
 
 from pipelines.landing.accounts import BalanceRow, LateTable, balance, late_files
-from pipelines.landing.current import CurrentTable, build_current, latest_cut
+from pipelines.landing.current import CurrentTable, build_current, latest_cut, previous_deliveries
 from pipelines.landing.deliveries import Outcome, land
 from pipelines.landing.findings import Finding, sentence
 from pipelines.landing.validate import FileReport, validate_files
@@ -21,6 +21,7 @@ __all__ = [
     "land",
     "late_files",
     "latest_cut",
+    "previous_deliveries",
     "sentence",
     "validate_files",
 ]

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -65,6 +66,21 @@ def build_current(
     return tables
 
 
+def previous_deliveries(home: Home, contract: Contract, cut: dt.date) -> dict[str, Path]:
+    """Per table delivered in full, the Parquet of the delivery before the current one; nothing where there is none."""
+    accepted: dict[str, list[dict[str, Any]]] = {}
+    for place, record in enumerate(read_jsonl(home.delivery_log)):
+        is_ours = record["system"] == contract.system and record["table"] in contract.tables
+        if is_ours and record["status"] == "accepted" and record["received_on"] <= cut.isoformat():
+            accepted.setdefault(record["table"], []).append({**record, "place": place})
+    before: dict[str, Path] = {}
+    for name, records in accepted.items():
+        ordered = _in_order(records)
+        if contract.tables[name].delivery.mode is Mode.FULL and len(ordered) > 1:
+            before[name] = home.delivery(contract.system, name, ordered[-2]["delivery_id"])
+    return before
+
+
 def state_sql(home: Home, system: str, table: Table, records: list[dict[str, Any]]) -> str:
     """A query for one table after ``records``: accepted lines of the delivery log, each with its ``place`` in it."""
     return _select(home, system, table, _effective(records, table))
@@ -72,9 +88,13 @@ def state_sql(home: Home, system: str, table: Table, records: list[dict[str, Any
 
 def _effective(records: list[dict[str, Any]], table: Table) -> list[dict[str, Any]]:
     """The deliveries that count, oldest first, each once; the last one only in full mode."""
-    ordered = sorted(records, key=lambda r: (r["delivery_date"], r["received_on"], r["place"]))
-    unique = list({r["delivery_id"]: r for r in ordered}.values())
+    unique = _in_order(records)
     return unique if table.delivery.mode is Mode.CHANGE else unique[-1:]
+
+
+def _in_order(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    ordered = sorted(records, key=lambda r: (r["delivery_date"], r["received_on"], r["place"]))
+    return list({r["delivery_id"]: r for r in ordered}.values())
 
 
 def _build(

@@ -12,7 +12,9 @@ import os
 import secrets
 import shutil
 import stat
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +31,8 @@ from pipelines.storage import Home, append_jsonl, connect, locked, read_jsonl, s
 
 Status = Literal["accepted", "refused", "duplicate"]
 _ARRIVING = (".part", ".tmp", ".filepart", ".crdownload")
+#: Files read at the same time. Most of reading a small file is one core's work; a large one uses all cores anyway.
+_READERS = 2
 
 
 @dataclass(frozen=True)
@@ -97,14 +101,28 @@ def land(
             for r in read_jsonl(home.delivery_log)
             if r["status"] == "accepted"
         }
-        for system in sorted(only if only is not None else contracts):
-            inbox = home.inbox(system)
-            for path in sorted(inbox.iterdir()) if inbox.is_dir() else []:
-                if path.name == "refused" or path.name.startswith(".") or path.name.endswith(_ARRIVING):
-                    continue
-                landed = _land_file(home, connection, contracts, system, path, received_on, done, scratch)
-                done |= {(o.system, o.delivery_id, o.table) for o in landed if o.status == "accepted"}
-                outcomes += landed
+
+        def settle(reading: Future[_Arrival | None]) -> None:
+            landed = _settle_file(home, reading.result(), received_on, done)
+            done.update((o.system, o.delivery_id or "", o.table or "") for o in landed if o.status == "accepted")
+            outcomes.extend(landed)
+
+        waiting: deque[Future[_Arrival | None]] = deque()
+        with ThreadPoolExecutor(_READERS) as pool:
+            for system in sorted(only if only is not None else contracts):
+                inbox = home.inbox(system)
+                for path in sorted(inbox.iterdir()) if inbox.is_dir() else []:
+                    if path.name == "refused" or path.name.startswith(".") or path.name.endswith(_ARRIVING):
+                        continue
+                    work = scratch / secrets.token_hex(6)
+                    waiting.append(
+                        pool.submit(_read_file, home, connection, contracts, system, path, received_on, done, work)
+                    )
+                    # Settled in the order of names, so that the log does not depend on which was read faster.
+                    if len(waiting) > _READERS:
+                        settle(waiting.popleft())
+            while waiting:
+                settle(waiting.popleft())
         connection.close()
     return outcomes
 
@@ -123,45 +141,84 @@ def _scratch(home: Home) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _land_file(
+@dataclass(frozen=True)
+class _Arrival:
+    """One file, read and judged but not yet accounted for; ``refusal`` when it could not even be told what it is."""
+
+    system: str
+    path: Path
+    before: os.stat_result
+    work: Path
+    found: Match | None = None
+    digest: str = ""
+    delivery_id: str = ""
+    results: tuple[tuple[Table, Result], ...] = ()
+    refusal: tuple[Finding, ...] = ()
+
+
+def _read_file(
     home: Home,
     connection: duckdb.DuckDBPyConnection,
     contracts: Mapping[str, Contract],
     system: str,
     path: Path,
     received_on: dt.date,
-    done: set[tuple[str, str, str]],
-    scratch: Path,
-) -> list[Outcome]:
-    name = safe_name(path.name)
+    done: Collection[tuple[str, str, str]],
+    work: Path,
+) -> _Arrival | None:
+    """Keep the bytes of one file and judge its rows. Publishes nothing but the bytes; None when there is no file yet.
+
+    Runs beside other files: it writes to ``work`` alone, and its cursor has temporary tables of its own. A table that
+    ``done`` has is not judged again; one that gets there meanwhile is found out when it is settled.
+    """
     try:
         before = path.lstat()
+        arrival = _Arrival(system, path, before, work)
         found = _identify(contracts, system, path, before, received_on)
-        digest = _keep(home, path, scratch)
+        work.mkdir()
+        digest = _keep(home, path, work)
     except FileNotFoundError:
-        return []  # taken back by the sender
+        return None  # taken back by the sender
     except Refused as refusal:
-        outcome = Outcome(system, None, name, "refused", received_on, findings=tuple(refusal.findings))
-        _log(home, [outcome])
-        _set_aside(home, system, path, name, [outcome])
-        return [outcome]
+        return replace(arrival, refusal=tuple(refusal.findings))
     if _changed(path, before):
-        return []  # still being written: the next run sees all of it
+        return None  # still being written: the next run sees all of it
     day = found.delivery_date or received_on
     delivery_id = f"{day:%Y%m%d}-{digest[:16]}"
     fresh = [t for t in found.tables if (system, delivery_id, t.name) not in done]
-    known = [t for t in found.tables if t not in fresh]
-    base = Outcome(system, None, name, "duplicate", received_on, day, delivery_id, digest)
-    outcomes = [replace(base, table=t.name) for t in known]
-    for table, result in judge_file(
-        connection, contracts, found.contract, fresh, home.files_dir / digest, day, delivery_id, scratch
-    ):
-        outcomes.append(_settle(home, base, table, result, scratch))
+    with connection.cursor() as cursor:
+        results = tuple(
+            judge_file(cursor, contracts, found.contract, fresh, home.files_dir / digest, day, delivery_id, work)
+        )
+    return replace(arrival, found=found, digest=digest, delivery_id=delivery_id, results=results)
+
+
+def _settle_file(
+    home: Home, arrival: _Arrival | None, received_on: dt.date, done: Collection[tuple[str, str, str]]
+) -> list[Outcome]:
+    """Publish what was judged, log it, and take the file out of the inbox."""
+    if arrival is None:
+        return []
+    system, path = arrival.system, arrival.path
+    name = safe_name(path.name)
+    if arrival.found is None:
+        outcomes = [Outcome(system, None, name, "refused", received_on, findings=arrival.refusal)]
+    else:
+        day = arrival.found.delivery_date or received_on
+        base = Outcome(system, None, name, "duplicate", received_on, day, arrival.delivery_id, arrival.digest)
+        known = {t.name for t in arrival.found.tables if (system, arrival.delivery_id, t.name) in done}
+        outcomes = [replace(base, table=t.name) for t in arrival.found.tables if t.name in known]
+        outcomes += [
+            _settle(home, base, table, result, arrival.work)
+            for table, result in arrival.results
+            if table.name not in known
+        ]
     _log(home, outcomes)
     if any(o.status == "refused" for o in outcomes):
         _set_aside(home, system, path, name, outcomes)
-    elif not _changed(path, before):
+    elif not _changed(path, arrival.before):
         path.unlink(missing_ok=True)
+    shutil.rmtree(arrival.work, ignore_errors=True)
     return outcomes
 
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from expectations.contract import Contract
-from pipelines.landing import build_current, deliveries, land, latest_cut
+from pipelines.landing import build_current, deliveries, land, latest_cut, previous_deliveries
 from pipelines.storage import Workspace
 from tests.landing.conftest import DAY, PEOPLE, Agency
 
@@ -234,3 +234,34 @@ def test_deliveries_are_never_rewritten(agency: Agency) -> None:
         seen.append({str(p): hashlib.sha256(Path(p).read_bytes()).hexdigest() for p in folder.rglob("*.parquet")})
     for earlier, later in pairwise(seen):
         assert earlier.items() <= later.items()
+
+
+def test_a_delivery_is_compared_with_the_one_before_it_whatever_the_order_of_arrival(agency: Agency) -> None:
+    days = [dt.date(2026, 2, 2), dt.date(2026, 3, 2), dt.date(2026, 3, 3)]
+    first = agency.people("1,a,,,\n2,b,,,\n", "20260201", days[0])
+    assert previous_deliveries(agency.home, agency.contracts["toy"], days[0]) == {}
+    agency.people("1,a,,,\n", "20260301", days[1])
+    late = agency.people("1,a,,,\n3,c,,,\n", "20260215", days[2])
+    _events(agency, "20260201", "1|20260101|A|10\n", days[2])
+    _events(agency, "20260301", "2|20260215|C|25\n", days[2])
+    for day, before in ((days[1], first), (days[2], late)):
+        assert before.delivery_id is not None
+        assert previous_deliveries(agency.home, agency.contracts["toy"], day) == {
+            "people": agency.home.delivery("toy", "people", before.delivery_id)
+        }, "changes are added to what was there: there is nothing to compare"
+
+
+def test_the_same_file_under_two_names_in_one_drop_is_one_delivery(agency: Agency) -> None:
+    for name in ("toy_people_20260301.csv", "TOY_people_20260301.csv"):
+        agency.drop(name, PEOPLE + "1,a,,,\n")
+    outcomes = agency.land()
+    assert [o.status for o in outcomes] == ["accepted", "duplicate"]
+    assert [r["status"] for r in agency.log()].count("accepted") == 1
+
+
+def test_the_log_is_in_the_order_of_names_however_fast_each_file_is_read(agency: Agency) -> None:
+    names = [f"toy_people_202601{day:02}.csv" for day in range(1, 10)]
+    for place, name in enumerate(names):
+        agency.drop(name, PEOPLE + "".join(f"{n},a,,,\n" for n in range(3000 // (place + 1))))
+    assert [o.file for o in agency.land()] == names
+    assert [r["file"] for r in agency.log()] == names
