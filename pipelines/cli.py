@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
-from pipelines import governance
+from pipelines import governance, reviewing
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,7 +43,7 @@ HomeOption = Annotated[
 #: Errors written for a person to read; any other error is ours and only its kind is shown.
 _SPEAKING = {
     "SettingsError", "ContractError", "NightError", "NightBusy", "ReleaseError", "GateClosed", "DbtError",
-    "LandingError", "TrainingError", "LinkageError", "MeasuresError",
+    "LandingError", "TrainingError", "LinkageError", "MeasuresError", "ReviewError",
 }  # fmt: skip
 
 
@@ -311,6 +311,9 @@ def ui(
     environment = child_environment(KINWEAVE_HOME=str(place.root), DAGSTER_HOME=str(place.dagster_dir))
     _console().print(f"Dagster at http://127.0.0.1:{port} for {place.root}. Stop with Ctrl-C.")
     raise typer.Exit(subprocess.call(command, env=environment))
+
+
+app.command()(_plain_errors(reviewing.review))
 
 
 def _console() -> Console:

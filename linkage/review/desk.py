@@ -1,0 +1,342 @@
+"""A reviewer's desk: the next open question, both records side by side, and the decision taken down.
+
+The terminal, the spreadsheet and the page are three faces of this. Names are shown because the reviewer needs them;
+they are returned to the face that asked and written nowhere. The score and what the linkage did are told only once a
+pair is decided, or the reviewer would follow them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from linkage.review import decisions as reviewed
+from linkage.review.words import REASONS
+from linkage.store import connect, quoted, rows
+
+#: Share of the audit sample (one in so many) that a second reviewer decides too, so that agreement can be measured.
+SECOND_LOOK = 10
+
+#: What a reviewer sees of a record, in this order: label and the columns it is made of.
+_SHOWN = {
+    "name": ("first_name", "middle_name", "last_name", "name_suffix"),
+    "full name": ("full_name",),
+    "earlier surname": ("maiden_name",),
+    "birth date": ("birth_date",),
+    "sex": ("sex",),
+    "SSN": ("ssn", "ssn_last4"),
+    "Medicaid number": ("medicaid_id",),
+    "address": ("address_line", "city", "state", "zip"),
+    "phone": ("phone",),
+    "mother": ("mother_first_name", "mother_last_name"),
+    "race, ethnicity": ("race_ethnicity",),
+    "died": ("death_date",),
+    "role": ("record_role",),
+}
+_FROM_RECORDS = {
+    "first_name": "first_std",
+    "middle_name": "middle_std",
+    "last_name": "last_std",
+    "name_suffix": "suffix",
+    "birth_date": "dob",
+    "sex": "sex",
+    "ssn": "ssn",
+    "ssn_last4": "last4",
+    "medicaid_id": "medicaid_id",
+    "address_line": "array_to_string(addr_keys, ' / ')",
+    "city": "city",
+    "state": "state",
+    "zip": "zip",
+    "phone": "phone",
+    "mother_first_name": "mother_first",
+    "mother_last_name": "mother_last",
+    "race_ethnicity": "race_ethnicity",
+    "death_date": "death_date",
+    "record_role": "record_role",
+}
+
+
+@dataclass(frozen=True)
+class Question:
+    """One pair to decide; ``list`` says from which list of the queue."""
+
+    item: str
+    list: str
+    reason: str
+    words: str
+    consequence: str
+    pair: reviewed.Pair
+
+    @property
+    def why(self) -> str:
+        """Why it is shown, in words."""
+        return REASONS[self.reason]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a reviewer learns after deciding."""
+
+    is_linked: bool
+    weight: float | None
+    state: str
+
+    @property
+    def words(self) -> str:
+        """One line."""
+        linked = "one person" if self.is_linked else "two people"
+        if self.weight is None:
+            score = "The model had not compared these records"
+        else:
+            odds = min(2 ** abs(self.weight), 1e6)
+            score = f"The model's odds: {odds:,.0f} to 1 {'for' if self.weight >= 0 else 'against'} one person"
+        end = {
+            "disputed": " Another reviewer decided otherwise: a third, or a supervisor, has to say.",
+            "unsure": " It stays open for somebody else.",
+        }.get(self.state, " It counts from the next night on.")
+        return f"{score}; the linkage had them as {linked}.{end}"
+
+
+class Desk:
+    """The questions of one reviewer.
+
+    ``linkage_dir`` holds the night's ``review_queue.parquet`` and ``records.parquet``; ``staged_dir`` the sources' own
+    spelling, where there is one. ``only`` narrows to the list ``review`` or ``audit``.
+
+    Raises :class:`~linkage.review.decisions.ReviewError` when no night has written a queue, or nobody is named.
+    """
+
+    def __init__(
+        self,
+        linkage_dir: Path,
+        decisions: Path,
+        reviewer: str,
+        role: str = "reviewer",
+        staged_dir: Path | None = None,
+        only: str | None = None,
+    ) -> None:
+        path = linkage_dir / "review_queue.parquet"
+        if not path.exists():
+            raise reviewed.ReviewError("no night has left a review queue yet: run `kinweave run` first")
+        if role not in reviewed.ROLES:
+            raise reviewed.ReviewError(f"a reviewer's role is one of {', '.join(reviewed.ROLES)}")
+        self.reviewer = reviewed.clean_reason(reviewer)
+        if not self.reviewer:
+            raise reviewed.ReviewError("a decision needs the reviewer's name")
+        self.decisions, self.role, self.linkage_dir = decisions, role, linkage_dir
+        self._staged = sorted((staged_dir or linkage_dir / "none").glob("*__person_records.parquet"))
+        con = connect()
+        try:
+            found = rows(con, f"select * from read_parquet({quoted(path)}) order by list desc, position")
+        finally:
+            con.close()
+        self._facts = {row["item"]: row for row in reversed(found)}
+        self._order = [
+            Question(
+                row["item"],
+                row["list"],
+                row["reason"],
+                row["words"],
+                row["consequence"],
+                (
+                    (row["source_system_a"], row["source_record_id_a"]),
+                    (row["source_system_b"], row["source_record_id_b"]),
+                ),
+            )
+            for row in found
+            if only in (None, row["list"])
+        ]
+        self._by_item = {q.item: q for q in reversed(self._order)}
+        self._audited = {row["item"] for row in found if row["list"] == "audit"}
+
+    def open(self) -> list[Question]:
+        """What this reviewer may still decide, most consequential first, the audit sample after it.
+
+        Reads the decisions anew: somebody else may be deciding at the same time.
+        """
+        lines = reviewed.read(self.decisions).lines
+        found = reviewed.verdicts(lines)
+        clashing = {p for clash in reviewed.contradictions(found) for p in clash}
+        me = self.reviewer.casefold()
+        mine = {d.pair for d in lines if d.reviewer.casefold() == me}
+        ruled = {d.pair for d in lines if d.reviewer.casefold() == me and d.role == "supervisor"}
+        open_: list[Question] = []
+        seen: set[str] = set()
+        for question in self._order:
+            pair = reviewed.pair_of(*question.pair)
+            verdict = found.get(pair)
+            if question.item in seen:
+                continue
+            seen.add(question.item)
+            if self.role == "supervisor" and (pair in clashing or (verdict and verdict.state == "disputed")):
+                if pair not in ruled:
+                    open_.append(question)
+            elif pair in mine:
+                # Who helped to make a contradiction may think again; who disagrees with somebody has had their say.
+                if pair in clashing:
+                    open_.append(question)
+            elif verdict is None or verdict.state != "settled" or self._again(question, verdict):
+                open_.append(question)
+        return open_
+
+    def _again(self, question: Question, verdict: reviewed.Verdict) -> bool:
+        second = question.item in self._audited and int(question.item, 16) % SECOND_LOOK == 0
+        return second and len(verdict.reviewers) == 1
+
+    def question(self, item: str) -> Question:
+        """The question named ``item``. Raises ReviewError when the queue has none of this name."""
+        if item not in self._by_item:
+            raise reviewed.ReviewError(f"the queue has no pair {item if item.isalnum() else ''}".rstrip())
+        return self._by_item[item]
+
+    def records(self, questions: list[Question]) -> dict[reviewed.Key, dict[str, str]]:
+        """What is known of each record of ``questions``: label -> values as delivered, several joined with " / "."""
+        keys = sorted({k for q in questions for k in q.pair})
+        if not keys:
+            return {}
+        con = connect()
+        try:
+            con.execute("create table wanted (source_system varchar, source_record_id varchar)")
+            con.executemany("insert into wanted values (?, ?)", [list(k) for k in keys])
+            standard = f"read_parquet({quoted(self.linkage_dir / 'records.parquet')})"
+            columns = ", ".join(f"{column} as {name}" for name, column in _FROM_RECORDS.items())
+            found = rows(
+                con,
+                f"select source_system, source_record_id, {columns} from {standard} "
+                "semi join wanted using (source_system, source_record_id) order by 1, 2",
+            )
+            shown = {(r["source_system"], r["source_record_id"]): [r] for r in found}
+            if self._staged:
+                files = ", ".join(quoted(f) for f in self._staged)
+                raw = rows(
+                    con,
+                    f"select * from read_parquet([{files}], union_by_name = true) "
+                    "semi join wanted using (source_system, source_record_id) "
+                    "order by case row_kind when 'primary' then 0 when 'alias' then 1 else 2 end, "
+                    "source_table, last_name, first_name, address_line, birth_date",
+                )
+                own: dict[reviewed.Key, list[dict[str, Any]]] = {}
+                for r in raw:
+                    own.setdefault((r["source_system"], r["source_record_id"]), []).append(r)
+                shown |= own
+            kin = self._relatives(con, standard)
+        finally:
+            con.close()
+        return {key: {"record": f"{key[0]} {key[1]}", **_fold(shown.get(key, [])), **kin.get(key, {})} for key in keys}
+
+    def _relatives(self, con: Any, standard: str) -> dict[reviewed.Key, dict[str, str]]:
+        """The names of stated parents and children of the records in table ``wanted``."""
+        path = self.linkage_dir / "relationships.parquet"
+        if not path.exists():
+            return {}
+        con.execute(f"create table own as select rid, source_system, source_record_id, first_std, last_std, dob "
+                    f"from {standard}")  # fmt: skip
+        found = con.execute(f"""
+        with told as (
+            select rid_a as me, rid_b as other, 'children' as label from read_parquet({quoted(path)})
+            where relationship in ('mother_of', 'father_of', 'putative_father_of', 'parent_of')
+            union
+            select rid_b, rid_a, 'parents' from read_parquet({quoted(path)})
+            where relationship in ('mother_of', 'father_of', 'putative_father_of', 'parent_of')
+        )
+        select m.source_system, m.source_record_id, t.label,
+            string_agg(concat_ws(' ', o.first_std, o.last_std, o.dob), ' / ' order by o.dob, o.rid)
+        from told t join own m on m.rid = t.me join own o on o.rid = t.other
+        semi join wanted w on w.source_system = m.source_system and w.source_record_id = m.source_record_id
+        group by all order by all
+        """).fetchall()
+        kin: dict[reviewed.Key, dict[str, str]] = {}
+        for system, record, label, names in found:
+            kin.setdefault((system, record), {})[label] = names
+        return kin
+
+    def decide(self, item: str, level: str, reason: str) -> Told:
+        """Take down this reviewer's decision on ``item`` and tell what the linkage had made of it.
+
+        Raises :class:`~linkage.review.decisions.ReviewError`, and records nothing, for an unknown pair or level, for no
+        reason, for a reason that repeats a name, date or number of the two records, and for a decision that cannot hold
+        beside others.
+        """
+        question = self.question(item)
+        self.check_reason(question, reason)
+        reviewed.append(self.decisions, [(question.pair, level, reason)], self.reviewer, self.role)
+        return self.tell(item)
+
+    def check_reason(
+        self, question: Question, reason: str, records: dict[reviewed.Key, dict[str, str]] | None = None
+    ) -> None:
+        """Refuse an empty reason, and one that carries what belongs in the vault into the file of decisions."""
+        words = {w.casefold() for w in reviewed.clean_reason(reason).replace("'", " ").replace(",", " ").split()}
+        if not words:
+            raise reviewed.ReviewError("a decision needs a reason")
+        shown = records or self.records([question])
+        private = ("name", "full name", "earlier surname", "birth date", "SSN", "Medicaid number", "phone", "mother",
+                   "parents", "children")  # fmt: skip
+        for key in question.pair:
+            for label in private:
+                values = shown[key].get(label, "").replace("/", " ").replace("…", " ").casefold().split()
+                if words & {v for v in values if len(v) > 2}:
+                    raise reviewed.ReviewError("the reason repeats a name, date or number: say it without")
+
+    def tell(self, item: str) -> Told:
+        """What the model and the linkage had made of a pair. For after the decision."""
+        facts = self._facts[item]
+        verdict = reviewed.verdicts(reviewed.read(self.decisions).lines).get(
+            reviewed.pair_of(*self._by_item[item].pair)
+        )
+        return Told(bool(facts["is_linked"]), facts["weight"], verdict.state if verdict else "unsure")
+
+
+def _fold(found: list[dict[str, Any]]) -> dict[str, str]:
+    """Rows of one record as label -> distinct values in the order of the rows."""
+    out: dict[str, str] = {}
+    for label, columns in _SHOWN.items():
+        values: list[str] = []
+        for row in found:
+            parts = [str(row[c]).strip() for c in columns if row.get(c) not in (None, "")]
+            if label == "SSN":
+                # The last four digits are enough to compare, and to look somebody up there are better ways.
+                parts = ["…" + parts[0][-4:]] if parts else []
+            if parts and (value := " ".join(parts)) not in values:
+                values.append(value)
+        if values:
+            out[label] = " / ".join(values)
+    return out
+
+
+def status(linkage_dir: Path, decisions: Path) -> dict[str, int]:
+    """How much is open and decided: counts only."""
+    read_ = reviewed.read(decisions)
+    found = reviewed.verdicts(read_.lines)
+    clashes = reviewed.contradictions(found)
+    con = connect()
+    try:
+        queue = rows(con, f"select * from read_parquet({quoted(linkage_dir / 'review_queue.parquet')})")
+        alive = {
+            (r[0], r[1])
+            for r in con.execute(
+                "select source_system, source_record_id from "
+                f"read_parquet({quoted(linkage_dir / 'records.parquet')})"
+            ).fetchall()
+        } if read_.lines else set()  # fmt: skip
+    finally:
+        con.close()
+
+    def settled(row: dict[str, Any]) -> bool:
+        a = (row["source_system_a"], row["source_record_id_a"])
+        verdict = found.get(reviewed.pair_of(a, (row["source_system_b"], row["source_record_id_b"])))
+        return verdict is not None and verdict.state == "settled"
+
+    return {
+        "open questions": sum(r["list"] == "review" and not settled(r) for r in queue),
+        "audit pairs": sum(r["list"] == "audit" for r in queue),
+        "audit pairs decided": sum(r["list"] == "audit" and settled(r) for r in queue),
+        "decisions": len(read_.lines),
+        "idle decisions (a record is not there now)": sum(
+            not (d.pair[0] in alive and d.pair[1] in alive) for d in read_.lines
+        ),
+        "disputed pairs": sum(v.state == "disputed" for v in found.values()),
+        "decisions that contradict each other": sum(len(found[p].decision_ids) for c in clashes for p in c),
+        "lines that are no decision": len(read_.unreadable),
+    }

@@ -1,0 +1,155 @@
+"""The queue as a workbook and back: for a reviewer who works through a list, or without this machine.
+
+The workbook holds names: it belongs where the vault belongs. Everything but the two answer columns is protected, and
+every row carries a check over what it shows, so that a row sorted apart or typed over is noticed on the way back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from openpyxl import Workbook, load_workbook
+from openpyxl.styles import Alignment, Font, PatternFill, Protection
+from openpyxl.utils import get_column_letter
+from openpyxl.worksheet.datavalidation import DataValidation
+
+from linkage.review import decisions as reviewed
+from linkage.review.desk import Desk
+from linkage.review.words import GROUNDS
+
+_HEAD = ("pair", "why shown", "what they have in common", "what would change", "record A", "record B", "check")
+_ANSWERS = ("decision", "reason")
+_WORDS = {"same": "must_link", "different": "cannot_link", "unsure": "unsure"}
+_WIDTH = (15, 26, 44, 36, 46, 46, 12, 13, 34)
+#: What a workbook on the way back may weigh at most: ours has a few hundred kilobytes.
+MAX_BYTES, MAX_ROWS = 20_000_000, 20_000
+
+
+def _check(values: list[str]) -> str:
+    return hashlib.sha256("\x1f".join(values).encode()).hexdigest()[:10]
+
+
+def _told(record: dict[str, str]) -> str:
+    return "\n".join(f"{label}: {value}" for label, value in record.items())
+
+
+def export(desk: Desk, path: Path, limit: int = 200) -> int:
+    """Write the first ``limit`` open questions of ``desk`` to the workbook ``path``. Returns how many there are in it.
+
+    Text that a spreadsheet would take for a formula stays text. No score is in the file.
+    """
+    questions = desk.open()[:limit]
+    records = desk.records(questions)
+    book = Workbook()
+    sheet = book.active
+    sheet.title = "review"
+    sheet.append([*_HEAD, *_ANSWERS])
+    for question in questions:
+        a, b = (_told(records[key]) for key in question.pair)
+        shown = [question.item, question.why, question.words, question.consequence, a, b]
+        sheet.append([None] * len(_HEAD))
+        for column, value in enumerate([*shown, _check(shown)], start=1):
+            cell = sheet.cell(sheet.max_row, column)
+            cell.value = value
+            # Set after the value, or a text beginning with "=" would have become a formula.
+            cell.data_type = "s"
+            cell.quotePrefix = True
+            cell.alignment = Alignment(wrap_text=True, vertical="top")
+        for column in range(len(_HEAD) + 1, len(_HEAD) + len(_ANSWERS) + 1):
+            cell = sheet.cell(sheet.max_row, column)
+            cell.protection = Protection(locked=False)
+            cell.fill = PatternFill("solid", fgColor="FFF7D6")
+            cell.alignment = Alignment(wrap_text=True, vertical="top")
+            cell.number_format = "@"
+    for column, width in enumerate(_WIDTH, start=1):
+        sheet.cell(1, column).font = Font(bold=True)
+        sheet.column_dimensions[get_column_letter(column)].width = width
+    last = max(sheet.max_row, 2)
+    for letter, choices, strict in (("H", list(_WORDS), True), ("I", list(GROUNDS), False)):
+        listed = ",".join(c.replace(",", ";") for c in choices)
+        choice = DataValidation("list", formula1=f'"{listed}"', allow_blank=True, showErrorMessage=strict)
+        sheet.add_data_validation(choice)
+        choice.add(f"{letter}2:{letter}{last}")
+    sheet.freeze_panes = "B2"
+    sheet.protection.sheet = True
+    sheet.protection.formatColumns = sheet.protection.formatRows = False
+    part = path.with_name(path.name + ".part")
+    part.touch(mode=0o600)
+    book.save(part)
+    part.replace(path)
+    return len(questions)
+
+
+def take_in(desk: Desk, path: Path) -> dict[str, int]:
+    """Take the decisions of a filled-in workbook; all of them or none.
+
+    Rows without a decision are left open; a decision this reviewer has already taken is not repeated, so a workbook may
+    be taken in twice. Returns counts. Raises :class:`~linkage.review.decisions.ReviewError` naming rows and columns,
+    never values, when the file is no workbook of ours or any row is not as it was given out.
+    """
+    if not path.exists():
+        raise reviewed.ReviewError(f"there is no file {path.name}")
+    if path.stat().st_size > MAX_BYTES:
+        raise reviewed.ReviewError("the workbook is far larger than any that was given out")
+    try:
+        # Formulas are read as text and fail the check; their results are never used.
+        book = load_workbook(path, read_only=True, data_only=False, keep_links=False)
+        table = list(book.worksheets[0].iter_rows(max_row=MAX_ROWS, max_col=20, values_only=True))
+        book.close()
+    except Exception as error:
+        raise reviewed.ReviewError("this is no workbook (.xlsx) that can be read") from error
+    head = [str(v).strip() if v is not None else "" for v in (table[0] if table else ())]
+    if missing := [name for name in (*_HEAD, *_ANSWERS) if name not in head]:
+        raise reviewed.ReviewError(f"the workbook lacks the columns {', '.join(missing)}")
+    at = {name: head.index(name) for name in (*_HEAD, *_ANSWERS)}
+    problems: list[str] = []
+    wanted: list[tuple[int, Any, str, str]] = []
+    seen: dict[str, int] = {}
+    blank = 0
+    for number, row in enumerate(table[1:], start=2):
+        value = {name: _text(row[i]) if i < len(row) else "" for name, i in at.items()}
+        if not any(value.values()):
+            continue
+        shown = [value[name] for name in _HEAD[:-1]]
+        if _check(shown) != value["check"]:
+            problems.append(f"row {number}: a protected cell was changed or the row was sorted apart")
+            continue
+        if not value["decision"]:
+            blank += 1
+            continue
+        level = _WORDS.get(value["decision"].casefold())
+        if level is None:
+            problems.append(f"row {number}, decision: none of {', '.join(_WORDS)}")
+        elif value["pair"] in seen:
+            problems.append(f"row {number}: the same pair as row {seen[value['pair']]}")
+        elif not value["reason"]:
+            problems.append(f"row {number}, reason: a decision needs one")
+        else:
+            seen[value["pair"]] = number
+            try:
+                wanted.append((number, desk.question(value["pair"]), level, value["reason"]))
+            except reviewed.ReviewError:
+                problems.append(f"row {number}: tonight's queue does not have this pair any more: export it again")
+    records = desk.records([q for _, q, _, _ in wanted])
+    me = desk.reviewer.casefold()
+    latest = {d.pair: d.level for d in reviewed.read(desk.decisions).lines if d.reviewer.casefold() == me}
+    votes: list[tuple[reviewed.Pair, str, str]] = []
+    for number, question, level, reason in wanted:
+        try:
+            desk.check_reason(question, reason, records)
+        except reviewed.ReviewError as error:
+            problems.append(f"row {number}, reason: {error}")
+        if latest.get(reviewed.pair_of(*question.pair)) != level:
+            votes.append((question.pair, level, reason))
+    if problems:
+        more = f"\nand {len(problems) - 20} more" if len(problems) > 20 else ""
+        raise reviewed.ReviewError("nothing was taken in:\n" + "\n".join(problems[:20]) + more)
+    if votes:
+        reviewed.append(desk.decisions, votes, desk.reviewer, desk.role)
+    return {"decisions": len(votes), "already known": len(wanted) - len(votes), "left open": blank}
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value).strip().replace("\r\n", "\n").replace("_x000D_", "")

@@ -1,0 +1,98 @@
+"""Why a pair is shown, what its two records have in common, and what a decision would change: in plain words.
+
+No name, date or number of a person, and no score: the words may lie in a spreadsheet or a table of pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from linkage.person.comparisons import COMPARISONS
+
+#: Why a pair is in the queue.
+REASONS = {
+    "decisions_contradict": "decisions on these records and others cannot all hold",
+    "disputed": "reviewers disagree",
+    "contradiction": "what sources state about their own records cannot all hold",
+    "id_conflict": "a number agrees, and little else does",
+    "twin": "could be twins, or one child",
+    "refused_by_constraint": "the records look like one person, and a rule or a source keeps them apart",
+    "uncertain": "the evidence does not decide",
+    "audit": "drawn at random, to measure how good the linkage is",
+}
+
+#: What a reviewer may give as the ground of a decision with one key; anything else is written out.
+GROUNDS = (
+    "names and birth date",
+    "a number of their own",
+    "parents, children or siblings",
+    "address or household",
+    "twins or siblings",
+    "parent and child",
+    "looked up in the agency's system",
+    "a mistake in one of the records",
+)
+
+
+@dataclass(frozen=True)
+class Consequence:
+    """Something a decision would change, and what it counts in the order of the queue."""
+
+    name: str
+    points: int
+    words: str
+
+
+CONSEQUENCES = (
+    Consequence("part2", 5, "substance use treatment records (42 CFR Part 2) would join or leave other records"),
+    Consequence("child_in_care", 4, "a child in care is concerned"),
+    Consequence("sealed", 4, "a sealed record is concerned"),
+    Consequence("family", 3, "who belongs to a family would change"),
+    Consequence("published_id", 2, "a published ID would end or split"),
+)
+
+_EVIDENCE = {
+    "children_of_linked_parents": "a parent of each is already one person",
+    "parents_of_linked_children": "a child of each is already one person",
+    "generation": "one is a child and the other an adult, or they are a generation apart",
+    "twin": "born together with unlike names",
+}
+_NEAR = {"given_name": ("letters_given", "given name"), "surname": ("letters_surname", "surname")}
+_COUNTED = ("no", "one", "two", "three")
+
+
+def compared_words(row: Mapping[str, Any]) -> str:
+    """What agrees and what does not, attribute by attribute, from the comparison levels ``g_*`` of a weighed pair.
+
+    ``row`` also has ``evidence`` and, where known, ``letters_given``, ``letters_surname`` (how many letters differ)
+    and ``days_apart`` (birth dates).
+    """
+    said: list[str] = []
+    for comparison in COMPARISONS:
+        level = row.get(f"g_{comparison.name}")
+        if level is None or level < 0:
+            continue
+        words = comparison.all_levels[level].words
+        if comparison.name in _NEAR and "nearly" in words:
+            count, name = row.get(_NEAR[comparison.name][0]), _NEAR[comparison.name][1]
+            if count in (1, 2, 3):
+                words = f"{name} differs by {_COUNTED[count]} letter{'s' if count > 1 else ''}"
+        if comparison.name == "birth_date" and row.get("days_apart") == 1:
+            words = "birth dates one day apart"
+        said.append(words)
+    if row.get("is_unnamed"):
+        said.append("one has no name yet")
+    if (evidence := _EVIDENCE.get(row.get("evidence") or "")) is not None:
+        said.append(evidence)
+    return ", ".join(said) if said else "nothing both records have could be compared"
+
+
+def consequence_words(row: Mapping[str, Any]) -> str:
+    """What a decision would change, the weightiest first."""
+    said = [c.words for c in CONSEQUENCES if row.get(c.name)]
+    moved = row.get("records_moved")
+    if moved:
+        said.append(f"{moved} record{'s' if moved > 1 else ''} would move")
+    return "; ".join(said)
