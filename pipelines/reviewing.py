@@ -98,6 +98,7 @@ def _terminal(console: Console, desk: Desk) -> None:
     from rich.table import Table
 
     from linkage.review.decisions import ReviewError
+    from linkage.review.desk import labels
     from linkage.review.words import GROUNDS
 
     levels = {"s": "must_link", "d": "cannot_link", "u": "unsure"}
@@ -107,7 +108,7 @@ def _terminal(console: Console, desk: Desk) -> None:
         records = desk.records([question])
         a, b = (records[key] for key in question.pair)
         shown = Table("", "record A", "record B", title=f"{len(waiting)} open", title_justify="left")
-        for label in dict.fromkeys([*a, *b]):
+        for label in labels(a, b):
             one, other = a.get(label, ""), b.get(label, "")
             differs = label != "record" and one and other and one.upper() != other.upper()
             shown.add_row(label, escape(one), escape(other), style="bold" if differs else None)

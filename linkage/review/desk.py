@@ -21,7 +21,6 @@ SECOND_LOOK = 10
 #: What a reviewer sees of a record, in this order: label and the columns it is made of.
 _SHOWN = {
     "name": ("first_name", "middle_name", "last_name", "name_suffix"),
-    "full name": ("full_name",),
     "earlier surname": ("maiden_name",),
     "birth date": ("birth_date",),
     "sex": ("sex",),
@@ -271,7 +270,7 @@ class Desk:
         if not words:
             raise reviewed.ReviewError("a decision needs a reason")
         shown = records or self.records([question])
-        private = ("name", "full name", "earlier surname", "birth date", "SSN", "Medicaid number", "phone", "mother",
+        private = ("name", "earlier surname", "birth date", "SSN", "Medicaid number", "phone", "mother",
                    "parents", "children")  # fmt: skip
         for key in question.pair:
             for label in private:
@@ -288,6 +287,11 @@ class Desk:
         return Told(bool(facts["is_linked"]), facts["weight"], verdict.state if verdict else "unsure")
 
 
+def labels(*records: dict[str, str]) -> list[str]:
+    """The labels any of the records has, in the order they are shown."""
+    return [name for name in ("record", *_SHOWN, "parents", "children") if any(name in r for r in records)]
+
+
 def _fold(found: list[dict[str, Any]]) -> dict[str, str]:
     """Rows of one record as label -> distinct values in the order of the rows."""
     out: dict[str, str] = {}
@@ -295,6 +299,8 @@ def _fold(found: list[dict[str, Any]]) -> dict[str, str]:
         values: list[str] = []
         for row in found:
             parts = [str(row[c]).strip() for c in columns if row.get(c) not in (None, "")]
+            if label == "name" and not parts and row.get("full_name"):
+                parts = [str(row["full_name"]).strip()]
             if label == "SSN":
                 # The last four digits are enough to compare, and to look somebody up there are better ways.
                 parts = ["…" + parts[0][-4:]] if parts else []

@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from linkage.review import decisions as reviewed
-from linkage.review.desk import Desk, Question
+from linkage.review.desk import Desk, Question, labels
 from linkage.review.words import GROUNDS
 
 #: A decision is a few hundred bytes.
@@ -140,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
             "words": question.words,
             "consequence": question.consequence,
             "grounds": list(GROUNDS),
-            "rows": [[label, a.get(label, ""), b.get(label, "")] for label in dict.fromkeys([*a, *b])],
+            "rows": [[label, a.get(label, ""), b.get(label, "")] for label in labels(a, b)],
         }
 
     def _json(self, status: HTTPStatus, data: dict[str, Any]) -> None:
