@@ -353,6 +353,16 @@ def _definitions(home: Home) -> dg.Definitions:
     return _definitions_of(home.root)
 
 
+def warm_up(home: Home) -> None:
+    """Import the parts and parse the models, which takes seconds, while the caller waits for something else anyway."""
+    import linkage.train  # noqa: F401
+    from expectations.compile.gx import open_door
+
+    open_door()
+    export(DAGSTER_HOME=str(home.dagster_dir), KINWEAVE_HOME=str(home.root))
+    _definitions(home)
+
+
 def _tell(entry: Any, on_step: Callable[[str, str], None]) -> None:
     event = entry.dagster_event
     if event is None or event.step_key is None:

@@ -5,15 +5,20 @@ The simulation's truth is used for one line at the end, to say how good the link
 
 from __future__ import annotations
 
+import datetime as dt
+import multiprocessing
 import shutil
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from rich.console import Console
 
 from pipelines import demo, summary
 from pipelines.deployment import create
-from pipelines.night import JOB, LANDING_JOB, RELINK_JOB, Night, NightError, run_night, train_model
+from pipelines.night import JOB, LANDING_JOB, RELINK_JOB, Night, NightError, run_night, train_model, warm_up
 from pipelines.settings import SettingsError
 from pipelines.storage import Home, write_atomic
 
@@ -31,20 +36,18 @@ def tour(folder: Path, people: int, console: Console, *, every_night: bool = Fal
     began = time.monotonic()
     home = _fresh(folder)
     simulation = home.root / "simulation"
-    with summary.Steps(console) as steps:
+    with summary.Steps(console) as steps, _agencies(people, simulation) as received:
         console.print(f"[bold]A jurisdiction of {people:,} people[/bold]")
-        steps.on_step("simulating families", "started")
-        world = demo.simulate(people)
-        steps.on_step("simulating families", "done")
-        steps.on_step("writing agencies' files", "started")
-        deliveries = demo.write_deliveries(world, simulation / "agencies", simulation / "truth")
-        steps.on_step("writing agencies' files", "done")
-        del world
+        steps.on_step("simulating families and agencies", "started")
+        warm_up(home)
         trained = False
-        for number, (day, sent) in enumerate(deliveries, start=1):
+        for number, day in enumerate(demo.DATES, start=1):
+            sent = received(day)
+            if number == 1:
+                steps.on_step("simulating families and agencies", "done")
             console.print(f"[bold]Night {number}: the files of {day}[/bold]")
             _deliver(sent, home)
-            job = JOB if every_night or number == len(deliveries) else LANDING_JOB
+            job = JOB if every_night or number == len(demo.DATES) else LANDING_JOB
             if job == JOB and not trained:
                 # A night needs a trained model, and training needs files: once, outside the night.
                 train_model(home, received_on=day, on_step=steps.on_step)
@@ -55,6 +58,47 @@ def tour(folder: Path, people: int, console: Console, *, every_night: bool = Fal
                 raise NightError("the demo stopped; `kinweave status` says more")
     summary.show_demo(console, home, simulation / "truth")
     console.print(f"\nThe demo took {time.monotonic() - began:.0f} seconds.")
+
+
+@contextmanager
+def _agencies(people: int, simulation: Path) -> Iterator[Callable[[dt.date], Path]]:
+    """The agencies at work in a process of their own, since later files can be written while the first are landed.
+
+    Gives a function that waits for the files of a day and returns their folder; at the end the truth is there too.
+    Raises :class:`NightError` when they stop early.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    here, there = spawn.Pipe(duplex=False)
+    process = spawn.Process(target=_write, args=(people, simulation, there), daemon=True)
+    process.start()
+    there.close()
+    stopped = NightError("the simulation of the agencies stopped before its files were written")
+
+    def received(day: dt.date) -> Path:
+        try:
+            sent, folder = here.recv()
+        except EOFError:
+            raise stopped from None
+        assert sent == day
+        return Path(folder)
+
+    try:
+        yield received
+        process.join()
+        if process.exitcode:
+            raise stopped
+    finally:
+        process.terminate()
+
+
+def _write(people: int, simulation: Path, sent: Connection) -> None:
+    world = demo.simulate(people)
+    demo.write_deliveries(
+        world,
+        simulation / "agencies",
+        simulation / "truth",
+        on_delivery=lambda day, folder: sent.send((day, str(folder))),
+    )
 
 
 def _fresh(folder: Path) -> Home:

@@ -205,7 +205,8 @@ def _error(result: Any) -> str | None:
 
 
 @lru_cache(maxsize=1)
-def _door() -> _Door:
+def open_door() -> _Door:
+    """Import Great Expectations and set it up, which takes seconds, once per process; the first suite does it too."""
     # Great Expectations logs the queries and the errors it meets; both go into the verdicts, as counts.
     logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
     return _Door()
@@ -217,7 +218,7 @@ def run_suite(contract: Contract, table: Table, parquet: Path, more: Iterable[Pr
     ``parquet`` has the table's columns and the provenance columns; rows are never fetched, only counts are. Raises
     DuckDB's error where there is no such file.
     """
-    return _door().run(contract, table, parquet, [*promises(contract, table), *more])
+    return open_door().run(contract, table, parquet, [*promises(contract, table), *more])
 
 
 def check_tables(

@@ -6,7 +6,7 @@ Truth is written apart and is for evaluation and tests alone; no other room read
 
 from __future__ import annotations
 
-from pipelines.demo.deliveries import write_deliveries
+from pipelines.demo.deliveries import DATES, write_deliveries
 from pipelines.demo.world import World, simulate
 
-__all__ = ["World", "simulate", "write_deliveries"]
+__all__ = ["DATES", "World", "simulate", "write_deliveries"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import duckdb
@@ -25,13 +25,18 @@ _AFCARS_ON = (DATES[0], DATES[2])
 
 
 def write_deliveries(
-    world: World, inbox_root: Path, truth_root: Path, dates: Sequence[dt.date] = DATES
+    world: World,
+    inbox_root: Path,
+    truth_root: Path,
+    dates: Sequence[dt.date] = DATES,
+    on_delivery: Callable[[dt.date, Path], None] = lambda day, folder: None,
 ) -> list[tuple[dt.date, Path]]:
     """Render every delivery into ``inbox_root/delivery-<date>/<system>/`` and the truth into ``truth_root``.
 
     ``dates``: some of ``DATES``, oldest first; the first delivery of a change file holds everything until then. Returns
     (date, folder), oldest first; the folder holds one folder for each system that sent something. Receive them one
-    after the other: a full file replaces what came before, a change file adds to it.
+    after the other: a full file replaces what came before, a change file adds to it. ``on_delivery`` is told of each as
+    soon as its files are there; the truth is there when all are.
 
     The truth: ``person_records.parquet`` (source_system, source_record_id, true_person_id), ``people.parquet``,
     ``parent_child.parquet``, ``dirt.parquet``, and ``events/*.parquet`` for :mod:`pipelines.demo.truth_measures`.
@@ -54,6 +59,7 @@ def write_deliveries(
             if world.dirt:
                 _spoil_files(files, day)
         folders.append((day, folder))
+        on_delivery(day, folder)
         before = day
     _write_truth(con, records, truth_root, world)
     con.close()
