@@ -33,15 +33,16 @@ def _load(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
     table("members", "case_members.parquet")
     con.execute(f"""
     create table known as
-    select r.rid, r.source_system, r.birth_date, r.is_birth_date_estimated, r.sex, r.is_child, r.record_role,
+    select r.rid, r.source_system, r.source_record_id, r.birth_date, r.is_birth_date_estimated, r.sex, r.is_child, r.record_role,
         r.is_sealed, c.person_id, c.match_probability
     from read_parquet({quoted(linkage_dir / "records.parquet")}) r
     join read_parquet({quoted(linkage_dir / "person_crosswalk.parquet")}) c using (source_system, source_record_id)
     """)
-    # One birth date and sex per person: what most of its records say, the earlier where they tie.
+    # One birth date and sex per person: what most of its records say, the earlier where they tie. Between two parents
+    # for whom as much speaks the first record decides: IDs are random, and two houses must find the same families.
     con.execute("""
     create table person as
-    select person_id, mode(birth_date order by birth_date) filter (not is_birth_date_estimated) as born,
+    select person_id, min([source_system, source_record_id]) as first_record, mode(birth_date order by birth_date) filter (not is_birth_date_estimated) as born,
         mode(sex order by sex) as sex, bool_or(is_child or record_role = 'child') as is_child,
         bool_or(coalesce(is_sealed, false)) as is_sealed
     from known group by person_id
@@ -112,14 +113,14 @@ def _anchors(con: duckdb.DuckDBPyConnection) -> None:
     select child, parent as anchor, role from (
         select *, row_number() over (partition by child order by
             case role when 'mother' then 0 when 'parent' then 1 when 'father' then 2 else 3 end,
-            is_stated desc, sources desc, rows_ desc, parent) as nth
-        from support where role <> 'adoptive_parent') where nth = 1
+            is_stated desc, sources desc, rows_ desc, p.first_record) as nth
+        from support s join person p on p.person_id = s.parent where role <> 'adoptive_parent') where nth = 1
     """)
     con.execute("""
     create table adoptive_anchor as
     select child, parent as anchor, valid_from as decree from (
         select s.*, row_number() over (partition by child order by
-            case when p.sex = 'F' then 0 else 1 end, sources desc, rows_ desc, parent) as nth
+            case when p.sex = 'F' then 0 else 1 end, sources desc, rows_ desc, p.first_record) as nth
         from support s join person p on p.person_id = s.parent where role = 'adoptive_parent') where nth = 1
     """)
     con.execute(f"""

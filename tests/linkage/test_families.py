@@ -1,0 +1,67 @@
+"""Who is anchored to whom does not hang on the random IDs people happen to have."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from linkage_helpers import CUT
+
+from linkage import build_families
+
+
+def _night(folder: Path, ids: dict[str, str], parents: list[tuple[str, str, str]]) -> set[frozenset[str]]:
+    """Families as sets of children, for people named by their one record and ``parents`` (parent, role, child)."""
+    folder.mkdir()
+    people = sorted(ids)
+    born = {p: dt.date(1990, 1, 1) if p.startswith("parent") else dt.date(2024, 1, 1) for p in people}
+    records: dict[str, Any] = {
+        "rid": list(range(len(people))),
+        "source_system": ["court"] * len(people),
+        "source_record_id": people,
+        "birth_date": [born[p] for p in people],
+        "is_birth_date_estimated": [False] * len(people),
+        "sex": pa.array(["M" if p.startswith("parent") else None for p in people], pa.string()),
+        "is_child": [not p.startswith("parent") for p in people],
+        "record_role": pa.array([None] * len(people), pa.string()),
+        "is_sealed": [False] * len(people),
+    }
+    pq.write_table(pa.table(records), folder / "records.parquet")
+    crosswalk = {
+        "source_system": ["court"] * len(people),
+        "source_record_id": people,
+        "person_id": [ids[p] for p in people],
+        "match_probability": [1.0] * len(people),
+    }
+    pq.write_table(pa.table(crosswalk), folder / "person_crosswalk.parquet")
+    count = len(parents)
+    stated = {
+        "rid_a": [people.index(p) for p, _, _ in parents],
+        "rid_b": [people.index(c) for _, _, c in parents],
+        "relationship": [r for _, r, _ in parents],
+        "evidence": ["stated"] * count,
+        "source_system": ["court"] * count,
+        "valid_from": pa.array([None] * count, pa.date32()),
+        "valid_to": pa.array([None] * count, pa.date32()),
+    }
+    pq.write_table(pa.table(stated), folder / "relationships.parquet")
+    members = pa.schema([("source_system", pa.string()), ("case_key", pa.string()), ("rid", pa.int64())])
+    pq.write_table(members.empty_table(), folder / "case_members.parquet")
+    build_families(folder, folder / "registry", CUT, b"a test, not a secret")
+    named = {i: p for p, i in ids.items()}
+    found: dict[str, set[str]] = {}
+    for row in pq.read_table(folder / "family_member.parquet").to_pylist():
+        if row["role"] == "child":
+            found.setdefault(row["family_id"], set()).add(named[row["person_id"]])
+    return {frozenset(children) for children in found.values()}
+
+
+def test_between_two_equal_fathers_the_first_record_decides_and_not_the_id(tmp_path: Path) -> None:
+    parents = [("parent-1", "father_of", "ava"), ("parent-2", "father_of", "ava"), ("parent-1", "father_of", "liam")]
+    names = ["ava", "liam", "parent-1", "parent-2"]
+    for night, ids in enumerate((["K", "L", "M", "N"], ["K", "L", "N", "M"])):
+        families = _night(tmp_path / str(night), dict(zip(names, ids, strict=True)), parents)
+        assert families == {frozenset({"ava", "liam"})}, "both are children of the first father"
