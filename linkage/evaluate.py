@@ -45,7 +45,7 @@ def evaluate(linkage_dir: Path, truth_dir: Path) -> Evaluation:
     ``truth_dir`` holds ``person_records.parquet (source_system, source_record_id, true_person_id)`` and, for families,
     ``parent_child.parquet (true_child_id, true_parent_id)``.
     """
-    con = connect()
+    con = connect(spill_dir=linkage_dir / "spill")
     try:
         return _evaluate(con, linkage_dir, truth_dir)
     finally:
