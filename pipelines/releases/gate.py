@@ -195,14 +195,14 @@ def scan_values(
     """Columns of the built release that hold a value some source delivered as an identifier.
 
     Compares every text of six characters or more that carries a digit or a space (so that a town named like a
-    surname is no alarm) with the raw deliveries' columns of class ``direct_id`` and ``source_key``. Returns one line
-    per released column, naming the delivered column; never a value.
+    surname is no alarm) with the raw deliveries' columns of class ``direct_id`` and ``source_key``. Re-keyed columns
+    are hashes and are not looked at. Returns one line per released column, naming the delivered column; never a value.
     """
     texts = [
         f"select {quoted(t.name + '.' + c.name)} as place, {identifier(c.name)}::varchar as v from {identifier(t.name)}"
         for t in tables
         for c in t.columns
-        if c.sql_type.startswith("VARCHAR") and c.name not in ("person_id", "family_id")
+        if c.sql_type.startswith("VARCHAR") and c.treatment != "re-keyed" and c.name not in ("person_id", "family_id")
     ]
     if not texts:
         return []
