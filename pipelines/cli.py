@@ -319,7 +319,11 @@ app.command()(_plain_errors(reviewing.review))
 def _console() -> Console:
     from rich.console import Console
 
-    return Console(highlight=False)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        # In a log or a pipe there is no screen to fit; 80 columns would break every table.
+        console.width = max(console.width, 140)
+    return console
 
 
 @contextmanager

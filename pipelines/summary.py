@@ -95,12 +95,12 @@ def show_deliveries(console: Console, home: Home, contracts: dict[str, Contract]
     log = read_jsonl(home.delivery_log)
     table = Table(title="Deliveries", title_justify="left")
     table.add_column("source")
-    for heading in ("files", "refused", "twice", "rows received", "loaded", "quarantined"):
+    for heading in ("files", "refused", "duplicates", "rows received", "loaded", "quarantined"):
         table.add_column(heading, justify="right")
-    table.add_column("why (rows)")
+    whys: dict[str, Counter[str]] = {}
     for system in contracts:
         lines = [r for r in log if r["system"] == system]
-        why: Counter[str] = Counter()
+        why = whys.setdefault(system, Counter())
         for r in lines:
             for reason in r["reasons"]:
                 why[reason["rule"]] += reason["rows"]
@@ -110,9 +110,12 @@ def show_deliveries(console: Console, home: Home, contracts: dict[str, Contract]
             str(len({(r["file"], r["received_on"]) for r in lines if r["status"] == "refused"})),
             str(len({(r["file"], r["received_on"]) for r in lines if r["status"] == "duplicate"})),
             *(f"{sum(r[c] for r in lines):,}" for c in ("rows_received", "rows_loaded", "rows_quarantined")),
-            ", ".join(f"{rule} {count:,}" for rule, count in why.most_common(4)),
         )
     console.print(table)
+    for system, why in whys.items():
+        if why:
+            rules = ", ".join(f"{rule} {count:,}" for rule, count in why.most_common())
+            console.print(f"  quarantined from {system}: {rules}", markup=False, soft_wrap=True)
     off = [r for r in log if r["rows_received"] != r["rows_loaded"] + r["rows_quarantined"]]
     console.print(f"Received = loaded + quarantined for {len(log) - len(off)} of {len(log)} entries of the log.")
     refused = [r for r in log if r["status"] == "refused"]
@@ -285,7 +288,7 @@ def show_status(console: Console, home: Home) -> None:
     alerts = read_jsonl(home.root / jurisdiction.alerts.file)
     console.print(f"Alerts so far: {len(alerts)}")
     for alert in alerts[-5:]:
-        console.print(f"  {alert['at']}  {alert['subject']}", markup=False)
+        console.print(f"  {alert['at']}  {alert['subject']}: {'; '.join(alert['lines'])}", markup=False, soft_wrap=True)
 
 
 def show_validation(console: Console, files: list[Path], system: str | None) -> bool:
@@ -332,7 +335,15 @@ def show_query(console: Console, home: Home, sql: str, as_csv: bool, limit: int)
         table.add_column(name)
     for row in rows[:limit]:
         table.add_row(*("" if value is None else str(value) for value in row))
-    console.print(table)
+    if console.measure(table, options=console.options.update(max_width=10_000)).maximum <= console.width:
+        console.print(table)
+    else:
+        # Too wide for the screen: one record under the other, a column on a line.
+        width = max(len(name) for name in names)
+        for number, row in enumerate(rows[:limit], start=1):
+            console.print(f"[bold]row {number}[/bold]")
+            for name, value in zip(names, row, strict=True):
+                console.print(f"  {name:<{width}}  {'' if value is None else value}", markup=False, soft_wrap=True)
     if len(rows) > limit:
         console.print(f"The first {limit} rows; ask for more with --rows or --csv.")
     return True
