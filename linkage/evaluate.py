@@ -69,11 +69,14 @@ def _evaluate(con: duckdb.DuckDBPyConnection, linkage_dir: Path, truth_dir: Path
     together, found, true = pairs("found, truth"), pairs("found"), pairs("truth")
     precision, recall = _ratio(together, found), _ratio(together, true)
     people_true = con.execute("select count(distinct truth) from placed").fetchall()[0][0]
+    # By windows, not by joining three counts: the planner joined equal counts first, all with all.
     exact = con.execute("""
-    with t as (select truth, count(*) as n from placed group by truth),
-    f as (select found, count(*) as n from placed group by found),
-    tf as (select truth, found, count(*) as n from placed group by all)
-    select count(*) from tf join t using (truth) join f using (found) where tf.n = t.n and tf.n = f.n
+    with sized as (
+        select truth, count(*) over (partition by truth) as n_truth, count(*) over (partition by found) as n_found,
+            count(*) over (partition by truth, found) as n_both
+        from placed
+    )
+    select count(distinct truth) from sized where n_both = n_truth and n_both = n_found
     """).fetchall()[0][0]
     result = Evaluation(
         records=con.execute("select count(*) from placed").fetchall()[0][0],
