@@ -125,7 +125,7 @@ class Desk:
             raise reviewed.ReviewError("a decision needs the reviewer's name")
         self.decisions, self.role, self.linkage_dir = decisions, role, linkage_dir
         self._staged = sorted((staged_dir or linkage_dir / "none").glob("*__person_records.parquet"))
-        con = connect()
+        con = connect(spill_dir=linkage_dir / "spill")
         try:
             found = rows(con, f"select * from read_parquet({quoted(path)}) order by list desc, position")
         finally:
@@ -194,7 +194,7 @@ class Desk:
         keys = sorted({k for q in questions for k in q.pair})
         if not keys:
             return {}
-        con = connect()
+        con = connect(spill_dir=self.linkage_dir / "spill")
         try:
             con.execute("create table wanted (source_system varchar, source_record_id varchar)")
             con.executemany("insert into wanted values (?, ?)", [list(k) for k in keys])
@@ -316,7 +316,7 @@ def status(linkage_dir: Path, decisions: Path) -> dict[str, int]:
     read_ = reviewed.read(decisions)
     found = reviewed.verdicts(read_.lines)
     clashes = reviewed.contradictions(found)
-    con = connect()
+    con = connect(spill_dir=linkage_dir / "spill")
     try:
         queue = rows(con, f"select * from read_parquet({quoted(linkage_dir / 'review_queue.parquet')})")
         alive = {

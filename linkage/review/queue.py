@@ -99,7 +99,7 @@ def build_queue(
         _candidates(con, linkage_dir, card, reviewed.read(decisions))
         _consequences(con, linkage_dir, part2_systems)
         without_reviewers(con, card)
-        strata = _audit(con, card.thresholds.join)
+        strata = draw_audit(con, card.thresholds.join)
         summary = _write(con, linkage_dir, card)
         write_parquet(con, "select * from strata order by stratum", linkage_dir / "audit_strata.parquet")
         return {**summary, "audit_strata": strata}
@@ -233,7 +233,7 @@ def _consequences(con: duckdb.DuckDBPyConnection, linkage_dir: Path, part2_syste
     """)
 
 
-def _audit(con: duckdb.DuckDBPyConnection, join: float) -> int:
+def draw_audit(con: duckdb.DuckDBPyConnection, join: float) -> int:
     """Table ``audit`` (the sample) and ``strata``; returns how many strata there are."""
     bounds = [join + b for b in AUDIT_BOUNDS]
     below = " ".join(f"when e.weight < {b!r} then {i}" for i, b in enumerate(bounds))

@@ -1,0 +1,490 @@
+"""How good the night's linkage is, and for whom it is worse: tables without a person's value in them.
+
+Under ``quality/`` of the linkage folder, counts exact (the page hides small ones; the tables stay in the vault):
+
+``population``    what each system sent and how many people it became
+``completeness``  how many records have each attribute, by system and age
+``match_rates``   share of one system's people found in another, by group of the first system's own records
+``accuracy``      precision and recall with intervals and their ground: ``audit`` (reviewers' decisions on the random
+                  sample), ``numbers`` (pairs known by a number, weighed without it), ``model`` (the model's own
+                  probabilities), ``truth`` (a simulation's)
+``recall_ratios`` recall of one group against the largest, with intervals
+``missed``        how many matches were not found, two ways
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from expectations.contract import load_contracts
+from linkage import model as models
+from linkage.evaluate import evaluate
+from linkage.quality.intervals import Estimate, chapman, kappa, ratio, share_of, stratified, wilson
+from linkage.review import decisions as reviewed
+from linkage.review.queue import draw_audit, load, without_reviewers
+from linkage.store import connect, quoted, read_json, rows, write_json, write_parquet
+
+#: Groups the linkage is measured by: name -> SQL on ``records``.
+BREAKDOWNS = {
+    "race or ethnicity": "race",
+    "sex": "case sex when 'F' then 'female' when 'M' then 'male' end",
+    "age": (
+        "case when birth_year is null then null when year_now - birth_year < 3 then 'under 3' "
+        "when year_now - birth_year < 7 then '3 to 6' when year_now - birth_year < 18 then '7 to 17' "
+        "when year_now - birth_year < 30 then '18 to 29' else '30 and over' end"
+    ),
+    "county": "county",
+    "name": "case when has_placeholder_name then 'placeholder name' else 'named' end",
+    "SSN": "case when ssn is not null then 'SSN present' else 'no SSN' end",
+}
+UNKNOWN = "not recorded"
+#: Below this ratio of recalls a group is marked.
+FAIR_RATIO = 0.9
+FIELDS = {
+    "given name": "first_std",
+    "middle name": "middle_std",
+    "surname": "last_std",
+    "birth date": "dob",
+    "sex": "sex",
+    "SSN": "ssn",
+    "Medicaid number": "medicaid_id",
+    "address": "addr_keys",
+    "ZIP": "zip",
+    "phone": "phone",
+    "mother's name": "mother_first",
+    "race or ethnicity": "race_ethnicity",
+    "county": "county",
+}
+
+
+def measure(linkage_dir: Path, decisions: Path | None = None, truth_dir: Path | None = None) -> dict[str, Any]:
+    """Measure the night in ``linkage_dir`` and write the tables above under ``linkage_dir/quality``.
+
+    Reads what ``resolve`` wrote. ``truth_dir`` as for :func:`linkage.evaluate`: only a simulation has one. Returns
+    counts and the leading figures, also written to ``quality/summary.json``.
+    """
+    card = models.load(Path(read_json(linkage_dir / "scoring.json")["model_dir"]))
+    con = connect(spill_dir=linkage_dir / "spill")
+    try:
+        load(con, linkage_dir)
+        _groups(con, linkage_dir)
+        _population(con, linkage_dir)
+        _match_rates(con, linkage_dir)
+        figures: list[dict[str, Any]] = []
+        without_reviewers(con, card)
+        audit = _audit(con, card, decisions, figures)
+        _model(con, figures)
+        missed = _numbers(con, card, figures)
+        if truth_dir is not None:
+            _truth(con, linkage_dir, truth_dir, figures)
+        ratios = _ratios(figures)
+        _save(con, figures, _ACCURACY, linkage_dir / "quality" / "accuracy.parquet")
+        _save(con, ratios, _RATIOS, linkage_dir / "quality" / "recall_ratios.parquet")
+        _save(con, missed, _MISSED, linkage_dir / "quality" / "missed.parquet")
+        summary: dict[str, Any] = {
+            **audit,
+            "groups_below_fair_ratio": sum(bool(r["is_low"]) for r in ratios),
+            "groups_compared": len(ratios),
+        }
+        for line in figures:
+            if line["breakdown"] is None and line["estimate"] is not None:
+                summary[f"{line['measure']}.{line['basis']}"] = round(line["estimate"], 5)
+        write_json(summary, linkage_dir / "quality" / "summary.json")
+        return summary
+    finally:
+        con.close()
+
+
+def _race_words(values: list[tuple[str, str]]) -> list[str]:
+    """Plain words for what (system, value) says of race: code lists first, several races are "more than one"."""
+    contracts = load_contracts()
+    out = []
+    for system, value in values:
+        lists = contracts[system].code_lists if system in contracts else {}
+        words = {c.code: c.maps_to for c in lists.get("race", []) if c.maps_to}
+        parts = {words.get(p.strip(), p.strip().lower()) for p in value.split(";") if p.strip()}
+        parts -= {"unknown", "declined"}
+        out.append(UNKNOWN if not parts else parts.pop() if len(parts) == 1 else "more than one")
+    return out
+
+
+def _groups(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
+    """Table ``grouped(rid, source_system, person, breakdown, value)``; value NULL where nothing is recorded."""
+    year = str(read_json(linkage_dir / "record_summary.json")["reference_date"] or "1970")[:4]
+    said = con.execute(
+        "select distinct source_system, race_ethnicity from records where race_ethnicity is not null order by all"
+    ).fetchall()
+    words = _race_words(said)
+    con.register(
+        "kw_race",
+        pa.table(
+            {
+                "source_system": pa.array([s for s, _ in said], pa.string()),
+                "race_ethnicity": pa.array([v for _, v in said], pa.string()),
+                "race": pa.array([None if w == UNKNOWN else w for w in words], pa.string()),
+            }
+        ),
+    )
+    columns = ", ".join(f'{sql} as "{name}"' for name, sql in BREAKDOWNS.items())
+    con.execute(f"""
+    create table wide as
+    select rid, source_system, p.person, is_child, {columns}
+    from (select r.*, w.race, {int(year)} as year_now from records r
+          left join kw_race w using (source_system, race_ethnicity)) join people p using (rid)
+    """)
+    con.unregister("kw_race")
+    each = " union all ".join(
+        f"""select rid, source_system, person, '{name}' as breakdown, "{name}" as value from wide"""
+        for name in BREAKDOWNS
+    )
+    con.execute(f"create table grouped as {each}")
+
+
+def _pair_groups(left: str, right: str) -> str:
+    """SQL list of (breakdown, value) of a pair: the first record's group, or the second's where that is not known."""
+    each = ", ".join(
+        f"""{{'breakdown': '{name}', 'value': coalesce({left}."{name}", {right}."{name}")}}""" for name in BREAKDOWNS
+    )
+    return f"unnest([{each}])"
+
+
+def _population(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
+    write_parquet(
+        con,
+        """select r.source_system, count(*) as records, count(distinct p.person) as people,
+            count(*) filter (r.is_child) as records_under_seven,
+            count(*) filter (r.has_placeholder_name) as records_with_placeholder_name,
+            count(*) filter (r.is_sealed) as sealed_records,
+            count(*) filter (s.systems = 1) as records_of_people_in_no_other_system
+        from records r join people p using (rid)
+        join (select person, count(distinct source_system) as systems from people join records using (rid)
+              group by person) s on s.person = p.person
+        group by r.source_system order by r.source_system""",
+        linkage_dir / "quality" / "population.parquet",
+    )
+    counts = ", ".join(f'count({sql}) as "{name}"' for name, sql in FIELDS.items())
+    names = ", ".join(f'"{name}"' for name in FIELDS)
+    write_parquet(
+        con,
+        f"""select source_system, population, field, records, filled, round(filled / records, 6) as rate
+        from (unpivot (
+            select source_system, case when is_child then 'under seven' else 'seven and over' end as population,
+                count(*) as records, {counts} from records group by all
+        ) on {names} into name field value filled) order by all""",
+        linkage_dir / "quality" / "completeness.parquet",
+    )
+
+
+def _match_rates(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
+    found = rows(
+        con,
+        f"""
+        with members as (
+            select distinct source_system, person, breakdown, coalesce(value, '{UNKNOWN}') as value from grouped
+            union all select distinct source_system, person, 'everybody', 'everybody' from wide
+        ), systems as (select distinct source_system as system_b from wide),
+        places as (select distinct source_system, person from wide)
+        select m.source_system as system_a, s.system_b, m.breakdown, m.value, count(*) as n,
+            count(p.person) as linked
+        from members m join systems s on s.system_b <> m.source_system
+        left join places p on p.source_system = s.system_b and p.person = m.person
+        group by all order by all
+        """,
+    )
+    for line in found:
+        share = wilson(line["linked"], line["n"])
+        line |= {"rate": share.value if share else None, "low": share.low if share else None}
+        line["high"] = share.high if share else None
+    _save(con, found, _RATES, linkage_dir / "quality" / "match_rates.parquet")
+
+
+def _figure(
+    measured: str, basis: str, estimate: Estimate | None, method: str, group: tuple[str, str] | None = None,
+    hits: int | None = None, n: int | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    return {
+        "measure": measured,
+        "basis": basis,
+        "breakdown": group[0] if group else None,
+        "value": group[1] if group else None,
+        "estimate": estimate.value if estimate else None,
+        "low": estimate.low if estimate else None,
+        "high": estimate.high if estimate else None,
+        "hits": hits,
+        "n": n if n is not None else (estimate.n if estimate else 0),
+        "method": method,
+    }
+
+
+def _audit(
+    con: duckdb.DuckDBPyConnection, card: models.ModelCard, decisions: Path | None, figures: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Precision and recall of the model's own people, from reviewers' decisions on the random sample."""
+    draw_audit(con, card.thresholds.join)
+    lines = reviewed.read(decisions).lines
+    found = reviewed.verdicts(lines)
+    sample = rows(
+        con,
+        """select stratum, is_linked, nth, l.source_system as sa, l.source_record_id as ra, r.source_system as sb,
+            r.source_record_id as rb
+        from audit join records l on l.rid = rid_l join records r on r.rid = rid_r order by stratum, nth""",
+    )
+    sizes = {r[0]: (r[1], r[2]) for r in con.execute("select stratum, is_linked, pairs from strata").fetchall()}
+    hits: dict[str, int] = defaultdict(int)
+    seen: dict[str, int] = defaultdict(int)
+    decided = unsure = 0
+    ended: set[str] = set()
+    for row in sample:
+        verdict = found.get(reviewed.pair_of((row["sa"], row["ra"]), (row["sb"], row["rb"])))
+        settled = verdict is not None and verdict.state == "settled"
+        decided += settled
+        unsure += verdict is not None and verdict.state == "unsure"
+        if row["stratum"] in ended:
+            continue
+        if settled and verdict is not None:
+            hits[row["stratum"]] += verdict.level == "must_link"
+            seen[row["stratum"]] += 1
+        elif verdict is None or verdict.state != "unsure":
+            # Pairs behind the first open one were decided for some other reason than having been drawn.
+            ended.add(row["stratum"])
+
+    def of(linked: bool) -> Estimate | None:
+        return stratified([(n, hits[s], seen[s]) for s, (is_linked, n) in sizes.items() if is_linked is linked])
+
+    right, overlooked = of(True), of(False)
+    joined = sum(n for is_linked, n in sizes.values() if is_linked)
+    method = "audit sample; stratified, Wilson intervals put together by square-and-add"
+    precision = (
+        Estimate(right.value / joined, right.low / joined, min(1.0, right.high / joined), right.n)
+        if right and joined
+        else None
+    )
+    figures.append(_figure("precision", "audit", precision, method))
+    recall = share_of(right, overlooked) if right and overlooked else None
+    figures.append(_figure("recall among compared pairs", "audit", recall, method))
+    table = _agreement(lines)
+    agreement = kappa(*table)
+    return {
+        "audit_pairs": len(sample),
+        "audit_decided": decided,
+        "audit_unsure": unsure,
+        "pairs_decided_twice": sum(table),
+        "kappa": round(agreement, 4) if agreement is not None else None,
+    }
+
+
+def _agreement(lines: list[reviewed.Decision]) -> tuple[int, int, int, int]:
+    """How often the first two reviewers of a pair agreed: same-same, same-different, different-same, both different."""
+    votes: dict[reviewed.Pair, dict[str, str]] = defaultdict(dict)
+    for d in lines:
+        # The first word counts here: a reviewer who was overruled may have said otherwise since.
+        if d.role == "reviewer" and d.level != "unsure":
+            votes[d.pair].setdefault(d.reviewer.casefold(), d.level)
+    table = [0, 0, 0, 0]
+    for by in votes.values():
+        if len(by) >= 2:
+            first, second = list(by.values())[:2]
+            table[2 * (first == "cannot_link") + (second == "cannot_link")] += 1
+    return table[0], table[1], table[2], table[3]
+
+
+def _model(con: duckdb.DuckDBPyConnection, figures: list[dict[str, Any]]) -> None:
+    """What the model itself expects: as good as its probabilities, so no interval."""
+    inside, right, all_ = con.execute("""
+    with p as (select is_linked, 1 / (1 + pow(2, -least(greatest(weight, -60), 60))) as p from framed)
+    select count(*) filter (is_linked), coalesce(sum(p) filter (is_linked), 0), coalesce(sum(p), 0) from p
+    """).fetchall()[0]
+    for name, part, whole in (("precision", right, inside), ("recall among compared pairs", right, all_)):
+        share = part / whole if whole else None
+        figures.append(_figure(name, "model", None, "the model's own probabilities, pair by pair", n=int(whole)))
+        figures[-1]["estimate"] = share
+
+
+def _without_numbers(con: duckdb.DuckDBPyConnection, card: models.ModelCard) -> str:
+    """SQL for a pair's weight less what SSN and Medicaid number added."""
+    parts = []
+    for kind, mixture in card.mixtures.items():
+        for name in ("ssn", "medicaid_id"):
+            if name in mixture.comparisons:
+                for level, (m, u) in enumerate(zip(mixture.m[name], mixture.u[name], strict=True)):
+                    weight = math.log2(max(m, 1e-12) / max(u, 1e-12))
+                    parts.append(f"case when e.model = '{kind}' and e.g_{name} = {level} then {weight!r} else 0 end")
+    return "e.weight - (" + (" + ".join(parts) or "0") + ")"
+
+
+def _numbers(
+    con: duckdb.DuckDBPyConnection, card: models.ModelCard, figures: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Pairs known by a number tell how well names and dates alone do, and how many pairs nothing found.
+
+    Two ways of finding a pair, taken to be independent: its number agrees; or names, dates and places alone weigh
+    enough to join it. Where both records carry a number, the two ways are compared (capture-recapture).
+    """
+    rest = _without_numbers(con, card)
+    con.execute(f"""
+    create table ways as
+    select e.rid_l, e.rid_r, coalesce(e.g_ssn = 0 or e.g_medicaid_id = 0, false) as by_number,
+        {rest} >= {card.thresholds.join} as by_names,
+        (l.ssn is not null and r.ssn is not null) or (l.medicaid_id is not null and r.medicaid_id is not null)
+            as has_numbers
+    from edges e join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
+    join alone a on a.rid = e.rid_l join alone b on b.rid = e.rid_r
+    -- What a source states of its own numbers is no achievement of a comparison.
+    anti join (select least(rid_a, rid_b) as rid_l, greatest(rid_a, rid_b) as rid_r from constraints
+               where kind = 'must') c on c.rid_l = e.rid_l and c.rid_r = e.rid_r
+    -- A record without a name can only be found by its number: it tells nothing about names.
+    where a.person = b.person and e.g_given_name >= 0 and e.g_surname >= 0
+    """)
+    method = (
+        "linked named records whose number agrees: share that names, dates and places alone would have joined"
+    )
+    both, number = con.execute(
+        "select count(*) filter (by_names), count(*) from ways where by_number"
+    ).fetchall()[0]  # fmt: skip
+    figures.append(_figure("recall without numbers", "numbers", wilson(both, number), method, None, both, number))
+    for breakdown, value, hits, n in con.execute(f"""
+    select g.breakdown, g.value, count(*) filter (by_names), count(*) from (
+        select w.by_names, {_pair_groups("l", "r")} as g
+        from ways w join wide l on l.rid = w.rid_l join wide r on r.rid = w.rid_r where w.by_number)
+    where g.value is not null and g.breakdown <> 'SSN' group by all order by all
+    """).fetchall():
+        figures.append(
+            _figure("recall without numbers", "numbers", wilson(hits, n), method, (breakdown, value), hits, n)
+        )
+    first, second, twice, unnumbered = con.execute("""
+    select count(*) filter (by_number and has_numbers), count(*) filter (by_names and has_numbers),
+        count(*) filter (by_number and by_names and has_numbers), count(*) filter (by_names and not has_numbers)
+    from ways""").fetchall()[0]
+    missed: list[dict[str, Any]] = []
+    if twice:
+        inside = chapman(first, second, twice)
+        missed.append(
+            {
+                "method": "capture-recapture by number and by names, both records with a number (Chapman 1951)",
+                "found": inside.n, "total": inside.value, "low": inside.low, "high": inside.high,
+            }
+        )  # fmt: skip
+        share = wilson(twice, first)
+        if share:
+            missed.append(
+                {
+                    "method": "the same share of names applied to pairs without numbers on both sides",
+                    "found": unnumbered, "total": unnumbered / share.value,
+                    "low": unnumbered / share.high, "high": unnumbered / max(share.low, 1e-9),
+                }
+            )  # fmt: skip
+    found, expected = con.execute("""
+    with p as (select is_linked, 1 / (1 + pow(2, -least(greatest(weight, -60), 60))) as p from framed)
+    select coalesce(sum(p) filter (is_linked), 0), coalesce(sum(p), 0) from p""").fetchall()[0]
+    missed.append(
+        {
+            "method": "compared but not joined, by the model's own probabilities",
+            "found": round(found), "total": expected, "low": None, "high": None,
+        }
+    )  # fmt: skip
+    return missed
+
+
+def _truth(con: duckdb.DuckDBPyConnection, linkage_dir: Path, truth_dir: Path, figures: list[dict[str, Any]]) -> None:
+    """Precision and recall against a simulation's truth, whole and by group."""
+    con.execute(f"""
+    create table placed as
+    select p.rid, p.person as found, t.true_person_id::varchar as truth from people p join records r using (rid)
+    join read_parquet({quoted(truth_dir / "person_records.parquet")}) t using (source_system, source_record_id)
+    """)
+    con.execute("""
+    create table judged as
+    select a.rid as rid_l, b.rid as rid_r, a.found = b.found as is_found, a.truth = b.truth as is_true
+    from placed a join placed b on a.truth = b.truth and a.rid < b.rid
+    union all
+    select a.rid, b.rid, true, false
+    from placed a join placed b on a.found = b.found and a.rid < b.rid and a.truth <> b.truth
+    """)
+    method = "pairs of records against the simulation's truth; Wilson intervals take pairs to be independent"
+    for breakdown, value, right, found, true in con.execute(f"""
+    select breakdown, value, count(*) filter (is_found and is_true), count(*) filter (is_found),
+        count(*) filter (is_true)
+    from (
+        select null as breakdown, null as value, is_found, is_true from judged
+        union all
+        select g.breakdown, g.value, is_found, is_true from (
+            select j.is_found, j.is_true, {_pair_groups("l", "r")} as g
+            from judged j join wide l on l.rid = j.rid_l join wide r on r.rid = j.rid_r)
+        where g.value is not null
+    ) group by all order by breakdown nulls first, value
+    """).fetchall():
+        group = (breakdown, value) if breakdown else None
+        figures.append(_figure("precision", "truth", wilson(right, found), method, group, right, found))
+        figures.append(_figure("recall", "truth", wilson(right, true), method, group, right, true))
+    whole = evaluate(linkage_dir, truth_dir)
+    for name, share in (
+        ("people exactly right", whole.exact),
+        ("parent-child precision", whole.parent_precision),
+        ("parent-child recall", whole.parent_recall),
+    ):
+        if share is not None:
+            figures.append(_figure(name, "truth", None, "against the simulation's truth", n=whole.people_true))
+            figures[-1]["estimate"] = share
+
+
+def _ratios(figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Recall of each group against the largest of its breakdown."""
+    out = []
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
+    for line in figures:
+        if line["breakdown"] and line["measure"].startswith("recall"):
+            groups[(line["measure"], line["basis"], line["breakdown"])].append(line)
+    for (measured, basis, breakdown), lines in sorted(groups.items()):
+        largest = max(lines, key=lambda line: (line["n"], line["value"]))
+        for line in lines:
+            if line is largest:
+                continue
+            found = ratio(line["hits"], line["n"], largest["hits"], largest["n"])
+            out.append(
+                {
+                    "measure": measured,
+                    "basis": basis,
+                    "breakdown": breakdown,
+                    "value": line["value"],
+                    "against": largest["value"],
+                    "ratio": found.value if found else None,
+                    "low": found.low if found else None,
+                    "high": found.high if found else None,
+                    "n": line["n"],
+                    "is_low": found is not None and found.value < FAIR_RATIO,
+                }
+            )
+    return out
+
+
+def _schema(**columns: str) -> pa.Schema:
+    kinds = {"text": pa.string(), "number": pa.float64(), "count": pa.int64(), "flag": pa.bool_()}
+    return pa.schema([(name, kinds[kind]) for name, kind in columns.items()])
+
+
+_RATES = _schema(
+    system_a="text", system_b="text", breakdown="text", value="text", n="count", linked="count", rate="number",
+    low="number", high="number",
+)  # fmt: skip
+_ACCURACY = _schema(
+    measure="text", basis="text", breakdown="text", value="text", estimate="number", low="number", high="number",
+    hits="count", n="count", method="text",
+)  # fmt: skip
+_RATIOS = _schema(
+    measure="text", basis="text", breakdown="text", value="text", against="text", ratio="number", low="number",
+    high="number", n="count", is_low="flag",
+)  # fmt: skip
+_MISSED = _schema(method="text", found="count", total="number", low="number", high="number")
+
+
+def _save(con: duckdb.DuckDBPyConnection, lines: list[dict[str, Any]], schema: pa.Schema, path: Path) -> None:
+    columns = {name: [line[name] for line in lines] for name in schema.names}
+    con.register("kw_lines", pa.table(columns, schema=schema))
+    write_parquet(con, "select * from kw_lines", path)
+    con.unregister("kw_lines")
