@@ -25,7 +25,7 @@ demo: setup ## three nights of a synthetic jurisdiction, from files to a publish
 	$(BIN)/kinweave demo --home $(HOME_DIR)
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 check: setup ## seconds: style, types, import directions, generated files current
 	$(BIN)/ruff check .
