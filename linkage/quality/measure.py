@@ -306,16 +306,24 @@ def _model(con: duckdb.DuckDBPyConnection, figures: list[dict[str, Any]]) -> Non
         figures[-1]["estimate"] = share
 
 
-def _without_numbers(con: duckdb.DuckDBPyConnection, card: models.ModelCard) -> str:
+def _without_numbers(card: models.ModelCard) -> str:
     """SQL for a pair's weight less what SSN and Medicaid number added."""
-    parts = []
+    whens = []
     for kind, mixture in card.mixtures.items():
-        for name in ("ssn", "medicaid_id"):
-            if name in mixture.comparisons:
-                for level, (m, u) in enumerate(zip(mixture.m[name], mixture.u[name], strict=True)):
-                    weight = math.log2(max(m, 1e-12) / max(u, 1e-12))
-                    parts.append(f"case when e.model = '{kind}' and e.g_{name} = {level} then {weight!r} else 0 end")
-    return "e.weight - (" + (" + ".join(parts) or "0") + ")"
+        # A pair weighed among those who share a relative was compared with that pool's others, not with strangers.
+        against = {"": mixture.u} | {k.split("/")[0]: p.others for k, p in card.pools.items() if k.endswith("/" + kind)}
+        for evidence, others in against.items():
+            where = f"e.model = '{kind}'" + (f" and e.evidence = '{evidence}'" if evidence else "")
+            added = ["0"]
+            for name in ("ssn", "medicaid_id"):
+                if name in mixture.comparisons:
+                    levels = zip(mixture.m[name], others[name], strict=True)
+                    weights = [math.log2(max(m, 1e-12) / max(u, 1e-12)) for m, u in levels]
+                    each = " ".join(f"when {level} then {weight!r}" for level, weight in enumerate(weights))
+                    added.append(f"coalesce(case e.g_{name} {each} end, 0)")
+            whens.append((bool(evidence), f"when {where} then {' + '.join(added)}"))
+    ordered = " ".join(text for _, text in sorted(whens, key=lambda w: not w[0]))
+    return f"e.weight - (case {ordered} else 0 end)"
 
 
 def _numbers(
@@ -323,10 +331,11 @@ def _numbers(
 ) -> list[dict[str, Any]]:
     """Pairs known by a number tell how well names and dates alone do, and how many pairs nothing found.
 
+    Pair by pair, so it says who is harder to find by name, not how many are lost: third records and relatives help.
     Two ways of finding a pair, taken to be independent: its number agrees; or names, dates and places alone weigh
     enough to join it. Where both records carry a number, the two ways are compared (capture-recapture).
     """
-    rest = _without_numbers(con, card)
+    rest = _without_numbers(card)
     con.execute(f"""
     create table ways as
     select e.rid_l, e.rid_r, coalesce(e.g_ssn = 0 or e.g_medicaid_id = 0, false) as by_number,
@@ -341,13 +350,11 @@ def _numbers(
     -- A record without a name can only be found by its number: it tells nothing about names.
     where a.person = b.person and e.g_given_name >= 0 and e.g_surname >= 0
     """)
-    method = (
-        "linked named records whose number agrees: share that names, dates and places alone would have joined"
-    )
+    method = "linked named records whose number agrees: share that names, dates and places alone would have joined"
     both, number = con.execute(
         "select count(*) filter (by_names), count(*) from ways where by_number"
     ).fetchall()[0]  # fmt: skip
-    figures.append(_figure("recall without numbers", "numbers", wilson(both, number), method, None, both, number))
+    figures.append(_figure("found without numbers", "numbers", wilson(both, number), method, None, both, number))
     for breakdown, value, hits, n in con.execute(f"""
     select g.breakdown, g.value, count(*) filter (by_names), count(*) from (
         select w.by_names, {_pair_groups("l", "r")} as g
@@ -355,11 +362,11 @@ def _numbers(
     where g.value is not null and g.breakdown <> 'SSN' group by all order by all
     """).fetchall():
         figures.append(
-            _figure("recall without numbers", "numbers", wilson(hits, n), method, (breakdown, value), hits, n)
+            _figure("found without numbers", "numbers", wilson(hits, n), method, (breakdown, value), hits, n)
         )
-    first, second, twice, unnumbered = con.execute("""
+    first, second, twice = con.execute("""
     select count(*) filter (by_number and has_numbers), count(*) filter (by_names and has_numbers),
-        count(*) filter (by_number and by_names and has_numbers), count(*) filter (by_names and not has_numbers)
+        count(*) filter (by_number and by_names and has_numbers)
     from ways""").fetchall()[0]
     missed: list[dict[str, Any]] = []
     if twice:
@@ -370,15 +377,6 @@ def _numbers(
                 "found": inside.n, "total": inside.value, "low": inside.low, "high": inside.high,
             }
         )  # fmt: skip
-        share = wilson(twice, first)
-        if share:
-            missed.append(
-                {
-                    "method": "the same share of names applied to pairs without numbers on both sides",
-                    "found": unnumbered, "total": unnumbered / share.value,
-                    "low": unnumbered / share.high, "high": unnumbered / max(share.low, 1e-9),
-                }
-            )  # fmt: skip
     found, expected = con.execute("""
     with p as (select is_linked, 1 / (1 + pow(2, -least(greatest(weight, -60), 60))) as p from framed)
     select coalesce(sum(p) filter (is_linked), 0), coalesce(sum(p), 0) from p""").fetchall()[0]
@@ -438,7 +436,7 @@ def _ratios(figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
     out = []
     groups: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
     for line in figures:
-        if line["breakdown"] and line["measure"].startswith("recall"):
+        if line["breakdown"] and line["measure"] != "precision":
             groups[(line["measure"], line["basis"], line["breakdown"])].append(line)
     for (measured, basis, breakdown), lines in sorted(groups.items()):
         largest = max(lines, key=lambda line: (line["n"], line["value"]))

@@ -51,13 +51,14 @@ def item_of(pair: reviewed.Pair) -> str:
 
 
 def load(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
-    """Tables ``records``, ``edges``, ``constraints``, ``people`` of a night that :func:`resolve` has finished."""
-    for table, file in (
-        ("records", "records"),
-        ("edges", "weighed_pairs"),
-        ("constraints", "constraints_in_force"),
+    """``records``, ``edges``, ``constraints`` and ``people`` of a night that :func:`resolve` has finished."""
+    # Views where nothing is changed: each step then reads only the columns it needs.
+    for kind, table, file in (
+        ("view", "records", "records"),
+        ("view", "edges", "weighed_pairs"),
+        ("table", "constraints", "constraints_in_force"),
     ):
-        con.execute(f"create table {table} as select * from read_parquet({quoted(linkage_dir / (file + '.parquet'))})")
+        con.execute(f"create {kind} {table} as select * from read_parquet({quoted(linkage_dir / (file + '.parquet'))})")
     con.execute(f"""
     create table people as
     select r.rid, c.person_id as person, c.valid_from from records r
