@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
     from linkage import ModelCard
+    from pipelines.releases.partners import Governance
 
 JOB = "night"
 LANDING_JOB = "landing"
@@ -206,6 +207,28 @@ class Night:
         path = self.home.reviews_dir / "decisions.csv"
         return path if path.exists() else None
 
+    def governance(self) -> Governance:
+        """What decides the partners' files tonight. Decisions are made for today, or for the day that is replayed.
+
+        Raises ``AgreementError`` when an agreement cannot be read: then nobody gets anything.
+        """
+        from pipelines import dbt
+        from pipelines.releases.agreements import load
+        from pipelines.releases.partners import Governance
+        from pipelines.releases.people import ledger_dir
+
+        book = load(self.home.agreements_dir)
+        return Governance(
+            book=book,
+            day=self.as_of or max(self.cut(), self.received_on),
+            workspace=self.workspace,
+            ledgers=ledger_dir(self.home),
+            vault=self.home.root / "vault",
+            compiled=dbt.target_dir(self.workspace) / "compiled" / "kinweave",
+            declassified=book.declassified(),
+            is_replay=not self.persist,
+        )
+
     def provenance(self) -> dict[str, Any]:
         """What determines the release: inputs, decisions, configuration, model, contracts and code (law 3)."""
         decisions = self.decisions()
@@ -338,6 +361,7 @@ def train_model(
     with night_lock(home):
         tell("training", "started")
         card = linkage.train(home.linkage_dir, home.models_dir, name)
+        linkage.write_charts(home.linkage_dir, card.path)
         tell("training", "done")
     return card
 

@@ -9,6 +9,7 @@ from pipelines import dbt
 from pipelines.defs.resources import GROUPS, Deployment
 from pipelines.defs.warehouse import warehouse
 from pipelines.releases import GateClosed, Release, ReleaseError, current_release, publish
+from pipelines.releases.agreements import AgreementError
 from pipelines.releases.restatement import write_report
 
 _PUBLISHED = [key for key in sorted(warehouse.keys) if key.path[0] in ("marts", "metrics", "quality")]
@@ -48,8 +49,9 @@ def release(deployment: Deployment) -> Iterator[dg.MaterializeResult | dg.AssetC
             secret=night.secret(),
             provenance=night.provenance(),
             keep=night.jurisdiction.night.keep_releases,
+            governance=night.governance(),
         )
-    except GateClosed as error:
+    except (GateClosed, AgreementError) as error:
         yield dg.AssetCheckResult(passed=False, check_name="gate_passed", asset_key=key)
         raise dg.Failure(str(error)) from error
     except ReleaseError as error:
@@ -66,6 +68,7 @@ def release(deployment: Deployment) -> Iterator[dg.MaterializeResult | dg.AssetC
             "tables": len(done.table_hashes),
             "rows": sum(t["rows"] for t in done.manifest["tables"]),
             "is_new": done.is_new,
+            "partners": len(done.manifest.get("partners", {})),
         },
     )
     yield dg.AssetCheckResult(passed=True, check_name="gate_passed", asset_key=key)

@@ -21,6 +21,7 @@ from expectations.vocabulary import Sensitivity
 from pipelines.storage import atomic_path, connect, identifier, quoted
 
 PARTIES = "parties.yml"
+DECLASSIFICATIONS = "declassifications.yml"
 #: No agreement is longer; a file that is was not written by a person.
 _MAX_BYTES = 1_000_000
 
@@ -257,12 +258,34 @@ class Agreement(_Strict):
         return any(a.holds(day) for a in self.tribal_approvals)
 
 
+class Declassification(_Strict):
+    """A column that no longer carries what it was computed from, in the judgement of a named office."""
+
+    table: Name
+    column: Name
+    classes: list[Sensitivity] = Field(min_length=1)
+    because: Text
+    signed_by: Text
+    date: dt.date
+
+
+class Declassifications(_Strict):
+    """``declassifications.yml``."""
+
+    declassifications: list[Declassification]
+
+
 @dataclass(frozen=True)
 class Book:
     """All parties and agreements of a deployment, checked against each other."""
 
     parties: Mapping[str, Party]
     agreements: Mapping[str, Agreement]
+    declassifications: tuple[Declassification, ...] = ()
+
+    def declassified(self) -> dict[tuple[str, str], frozenset[Sensitivity]]:
+        """Classes signed away, by table and column."""
+        return {(d.table, d.column): frozenset(d.classes) for d in self.declassifications}
 
     def in_force(self, day: dt.date) -> list[Agreement]:
         """Agreements that hold on ``day``: begun, not ended, not withdrawn, not superseded. In order of their IDs."""
@@ -300,6 +323,7 @@ def load(folder: Path) -> Book:
     parties: dict[str, Party] = {}
     agreements: dict[str, Agreement] = {}
     places: dict[str, tuple[str, yaml.Node]] = {}
+    declassified: tuple[Declassification, ...] = ()
     for path in files:
         node = _read(path, problems)
         if node is None:
@@ -307,6 +331,10 @@ def load(folder: Path) -> Book:
         if path.name == PARTIES:
             made = _validated(Parties, path.name, node, problems)
             parties = {p.id: p for p in made.parties} if made else {}
+            continue
+        if path.name == DECLASSIFICATIONS:
+            signed = _validated(Declassifications, path.name, node, problems)
+            declassified = tuple(signed.declassifications) if signed else ()
             continue
         agreement = _validated(Agreement, path.name, node, problems)
         if agreement is None:
@@ -323,7 +351,7 @@ def load(folder: Path) -> Book:
         problems += _against_each_other(parties, agreements, places)
     if problems:
         raise AgreementError(problems)
-    return Book(parties, agreements)
+    return Book(parties, agreements, declassified)
 
 
 def _against_each_other(
@@ -559,8 +587,9 @@ def write_tables(book: Book, folder: Path) -> None:
         for name, rows in as_rows(book).items():
             database.execute(f"create table {identifier(name)} ({_TABLES[name]})")
             if rows:
-                marks = ", ".join("?" * len(rows[0]))
-                database.executemany(f"insert into {identifier(name)} values ({marks})", rows)
+                places = ", ".join(f"unnest(${n})" for n in range(1, len(rows[0]) + 1))
+                columns = [list(c) for c in zip(*rows, strict=True)]
+                database.execute(f"insert into {identifier(name)} select {places}", columns)
             with atomic_path(folder / f"{name}.parquet") as temporary:
                 database.execute(
                     f"copy (select * from {identifier(name)} order by all) to {quoted(temporary)} (format parquet)"

@@ -82,10 +82,12 @@ class Lineage:
         path = self.compiled / node["original_file_path"]
         try:
             tree = sqlglot.parse_one(path.read_text(encoding="utf-8"), dialect="duckdb")
-            for table in list(tree.find_all(exp.Table)):
+            read = list(tree.find_all(exp.Table))
+            for table in read:
                 _bare(table)
             schema: dict[str, object] = {
-                name: dict.fromkeys(columns, "varchar") for name, columns in self.columns.items()
+                name: dict.fromkeys(self.columns[name], "varchar")
+                for name in {t.name for t in read} & set(self.columns)
             }
             qualified = qualify(tree, dialect="duckdb", schema=schema, validate_qualify_columns=False)
             root = build_scope(qualified)

@@ -15,14 +15,14 @@ import os
 import secrets
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from expectations.contract import Contract
-from pipelines.releases import gate
+from pipelines.releases import accounting, gate, partners
 from pipelines.releases.manifest import (
     DATABASE,
     FORMAT,
@@ -68,19 +68,23 @@ def publish(
     secret: bytes,
     provenance: Mapping[str, Any],
     keep: int = 14,
+    governance: partners.Governance | None = None,
 ) -> Release:
     """Publish the marts of ``workspace`` and point ``releases_dir/current.json`` at them.
 
+    With ``governance`` the release carries every partner's own folder; without it, nobody gets anything.
     ``provenance`` (JSON) says what determined the rows: inputs, code, contracts, model, configuration. Publishing
     the same rows with the same provenance again changes nothing and returns the release that is there. Raises
     :class:`GateClosed` when something may not leave, :class:`ReleaseError` when the build does not verify.
     """
     releases_dir.mkdir(parents=True, exist_ok=True)
     _clean(releases_dir)
+    if governance is not None:
+        governance = replace(governance, shown_before=_shown_before(releases_dir))
     building = releases_dir / f".building-{secrets.token_hex(6)}"
     building.mkdir()
     try:
-        manifest = _build(building, workspace, cut, dbt_manifest, contracts, secret, provenance)
+        manifest = _build(building, workspace, cut, dbt_manifest, contracts, secret, provenance, governance)
         folder = releases_dir / str(manifest["release_id"])
         is_new = not folder.exists()
         if is_new:
@@ -94,7 +98,9 @@ def publish(
     if problems:
         raise ReleaseError(f"release {folder.name} does not verify:\n" + "\n".join(f"  {p}" for p in problems))
     _point(releases_dir, folder)
-    _keep(releases_dir, keep)
+    if governance is not None and not governance.is_replay:
+        accounting.settle(releases_dir, governance)
+    _keep(releases_dir, keep, governance)
     return Release(folder.name, folder, read_manifest(folder), is_new)
 
 
@@ -106,6 +112,7 @@ def _build(
     contracts: Mapping[str, Contract],
     secret: bytes,
     provenance: Mapping[str, Any],
+    governance: partners.Governance | None,
 ) -> dict[str, Any]:
     key = hmac.new(secret, b"release record keys", hashlib.sha256).hexdigest()
     tables: list[dict[str, Any]] = []
@@ -134,6 +141,9 @@ def _build(
         columns = ", ".join(f"unnest(${i})" for i in range(1, len(_DICTIONARY_COLUMNS) + 1))
         database.execute(f"insert into {_DICTIONARY} select {columns}", [list(c) for c in zip(*rows, strict=True)])
         database.execute("commit")
+        built = []
+        if governance is not None:
+            built = partners.build(database, folder, _BUILT, dbt_manifest, plan, governance, key)
         database.execute(f"detach {_BUILT}")
         database.execute("checkpoint")
     with (folder / f"{_DICTIONARY}.csv").open("w", encoding="utf-8", newline="") as handle:
@@ -141,7 +151,11 @@ def _build(
         writer.writerow(_DICTIONARY_COLUMNS)
         writer.writerows(rows)
     manifest: dict[str, Any] = {"format": FORMAT, "cut_off": cut.isoformat(), "tables": tables, **provenance}
+    if governance is not None:
+        manifest |= partners.summary(built, governance.book)
     manifest["release_id"] = release_id(json.loads(json.dumps(manifest, default=str)))
+    if governance is not None:
+        partners.finish(built, folder, manifest["release_id"], cut, governance)
     files = sorted(p for p in folder.rglob("*") if p.is_file())
     manifest["files"] = {
         p.relative_to(folder).as_posix(): {"sha256": sha256_file(p), "bytes": p.stat().st_size} for p in files
@@ -187,11 +201,21 @@ def _clean(releases_dir: Path) -> None:
         torn.unlink()
 
 
-def _keep(releases_dir: Path, keep: int) -> None:
+def _shown_before(releases_dir: Path) -> Path | None:
+    """What readers know from the release before; what that one knew is in it already."""
+    try:
+        return current_release(releases_dir).folder / partners.GOVERNANCE / partners.SHOWN
+    except ReleaseError:
+        return None
+
+
+def _keep(releases_dir: Path, keep: int, governance: partners.Governance | None) -> None:
     """Remove all but the ``keep`` newest releases; the current one always stays."""
     current = current_release(releases_dir).release_id
     newest_first = sorted(releases(releases_dir), key=lambda p: (p.name == current, p.stat().st_mtime_ns), reverse=True)
     for folder in newest_first[keep:]:
+        if governance is not None and not governance.is_replay:
+            accounting.certify_destruction(folder, governance)
         leaving = releases_dir / f".removing-{folder.name}"
         # One rename takes it away whole; a reader that has it open keeps reading.
         os.rename(folder, leaving)

@@ -150,8 +150,12 @@ def suppress(
         k for k, r in table.items() if is_small(r, threshold) or r.is_tribal or _moved_little(r, before, threshold)
     }
     known = _known_from_before(table, before)
-    hidden |= _over_empty_totals(table, hidden)
     sums = lines(table, threshold)
+    for line in sums:
+        for cell in line.sensitive:
+            # What is hidden in one measure is not shown in another that counts the same people.
+            hidden |= line.rows[cell]
+    hidden |= _over_empty_totals(table, hidden)
     changed = True
     while changed:
         changed = False
