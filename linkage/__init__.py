@@ -3,8 +3,9 @@
 It knows no scheduler and reads no environment; every path is given. Names and numbers stay inside the folders it is
 told to write to.
 
-A night: :func:`build_records`, :func:`score`, :func:`resolve`, :func:`build_families`. Outside the night:
-:func:`train`. Any other files: :func:`link_files`. Against a known truth (demo and tests): :func:`evaluate`.
+A night: :func:`build_records`, :func:`score`, :func:`resolve`, :func:`build_families`, then :func:`write_alternates`,
+:func:`build_queue` and :func:`report_quality`. Outside the night: :func:`train`, :func:`write_charts`. Any other files:
+:func:`link_files`. Against a known truth (demo and tests): :func:`evaluate`.
 """
 
 from linkage.evaluate import Evaluation, evaluate
@@ -12,8 +13,12 @@ from linkage.family.families import build_families
 from linkage.files import link_files
 from linkage.model import ModelCard, ModelError, load
 from linkage.person.resolve import resolve, score
+from linkage.quality import report as report_quality
+from linkage.quality import write_alternates, write_charts
 from linkage.records import build_records
 from linkage.registry import LedgerError, Registry
+from linkage.review.decisions import ReviewError
+from linkage.review.queue import build_queue
 from linkage.train import train
 
 __all__ = [
@@ -22,12 +27,17 @@ __all__ = [
     "ModelCard",
     "ModelError",
     "Registry",
+    "ReviewError",
     "build_families",
+    "build_queue",
     "build_records",
     "evaluate",
     "link_files",
     "load",
+    "report_quality",
     "resolve",
     "score",
     "train",
+    "write_alternates",
+    "write_charts",
 ]

@@ -249,6 +249,9 @@ def show_demo(console: Console, home: Home, truth: Path) -> None:
         f"Against the simulation's truth, pairs of records joined: {quality.precision:.2%} right,"
         f" {quality.recall:.2%} found."
     )
+    # The night measured without the truth; the demo's report shows both.
+    linkage.report_quality(home.linkage_dir, home.reviews_dir / "decisions.csv", truth)
+    console.print(f"Linkage report: {home.linkage_dir / 'quality' / 'report.html'}", soft_wrap=True)
     show_measures(console, home)
     show_places(console, home)
 

@@ -14,10 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from splink import DuckDBAPI, Linker
-from splink.internals.charts import CumulativeBlockingRuleComparisonsGeneratedChart
-from splink.internals.html_utils import json_for_html, load_chart_libraries
-
 from linkage import model as models
 from linkage.person.comparisons import BY_NAME
 from linkage.person.mixture import Mixture
@@ -46,6 +42,10 @@ def write_charts(linkage_dir: Path, model_dir: Path) -> Path:
     ``linkage_dir`` holds the records the unlinkable ones among which are counted. Raises
     :class:`~linkage.model.ModelError` when ``model_dir`` holds no model.
     """
+    # Only training draws charts, and the import is not cheap.
+    from splink import DuckDBAPI, Linker
+    from splink.internals.charts import CumulativeBlockingRuleComparisonsGeneratedChart
+
     card = models.load(model_dir)
     drawn: list[tuple[str, str, dict[str, Any]]] = []
     con = connect(spill_dir=linkage_dir / "spill")
@@ -61,18 +61,19 @@ def write_charts(linkage_dir: Path, model_dir: Path) -> Path:
             linker = Linker(table, settings, log_level=None, validate_settings=False)
             quiet()
             charts = linker.visualisations
+            whose = f"The {kind} model"
             pairs = [_made_up(mixture, levels) for _, levels in _MADE_UP]
             drawn += [
-                (kind, "What each level says (match weights)", charts.match_weights_chart().chart_dict),
-                (kind, "How often each level occurs (m and u)", charts.m_u_parameters_chart().chart_dict),
+                (whose, "What each level says (match weights)", charts.match_weights_chart().chart_dict),
+                (whose, "How often each level occurs (m and u)", charts.m_u_parameters_chart().chart_dict),
                 (
-                    kind,
+                    whose,
                     "How made-up pairs come to their weight, name frequencies left out: "
                     + "; ".join(f"{i}, {words}" for i, (words, _) in enumerate(_MADE_UP)),
                     charts.waterfall_chart(pairs, remove_sensitive_data=True).chart_dict,
                 ),
                 (
-                    kind,
+                    whose,
                     "Records that say too little to be linked with anything, by threshold",
                     linker.evaluation.unlinkables_chart().chart_dict,
                 ),
@@ -80,7 +81,7 @@ def write_charts(linkage_dir: Path, model_dir: Path) -> Path:
     finally:
         con.close()
     blocking = CumulativeBlockingRuleComparisonsGeneratedChart(_blocking(card)).chart_dict
-    drawn.append(("both models", "Pairs each blocking rule adds", blocking))
+    drawn.append(("All models", "Pairs each blocking rule adds", blocking))
     path = model_dir / "charts.html"
     part = path.with_name(path.name + ".part")
     part.write_text(_page(card.name, drawn), encoding="utf-8")
@@ -125,6 +126,8 @@ def _blocking(card: models.ModelCard) -> list[dict[str, Any]]:
 
 
 def _page(name: str, drawn: list[tuple[str, str, dict[str, Any]]]) -> str:
+    from splink.internals.html_utils import json_for_html, load_chart_libraries
+
     scripts = "".join(
         # A closing tag inside a library's own text would end the script.
         f"<script>{library.replace('</script', '<' + chr(92) + '/script')}</script>"

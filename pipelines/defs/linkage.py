@@ -176,3 +176,99 @@ def families(deployment: Deployment) -> Iterator[dg.MaterializeResult | dg.Asset
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"people_in_largest_family": largest, "limit": limits.max_family_size},
     )
+
+
+@dg.multi_asset(
+    specs=[
+        _spec(
+            "person_crosswalk_alternates",
+            "Source record to person at a lower and a higher threshold, for one night's ranges.",
+            [["linkage", "person_crosswalk"]],
+        )
+    ],
+    check_specs=[
+        dg.AssetCheckSpec("every_record_at_every_threshold", asset=["linkage", "person_crosswalk_alternates"])
+    ],
+    name="person_crosswalk_alternates",
+)
+def person_crosswalk_alternates(deployment: Deployment) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    """Form people once more at the edges of the doubtful band; the ledger hears nothing of it."""
+    import linkage
+    from pipelines.storage import connect, quoted
+
+    folder = deployment.night.workspace.linkage_dir
+    people = linkage.write_alternates(folder)
+    yield dg.MaterializeResult(["linkage", "person_crosswalk_alternates"], metadata=counts(people))
+    with connect() as database:
+        missing = database.execute(
+            "select count(*) from (values ('low'), ('high')) t(threshold) cross join"
+            f" read_parquet({quoted(folder / 'person_crosswalk.parquet')}) c anti join"
+            f" read_parquet({quoted(folder / 'person_crosswalk_alternates.parquet')}) a"
+            " using (threshold, source_system, source_record_id)"
+        ).fetchall()[0][0]
+    yield dg.AssetCheckResult(passed=missing == 0, metadata={"records_missing": missing})
+
+
+@dg.multi_asset(
+    specs=[
+        _spec(
+            "review_queue",
+            "Pairs a reviewer should decide, most consequential first, and the random audit sample.",
+            [["linkage", "person_crosswalk"], ["linkage", "family_member"]],
+        )
+    ],
+    check_specs=[dg.AssetCheckSpec("decisions_hold", asset=["linkage", "review_queue"])],
+    name="review_queue",
+)
+def review_queue(deployment: Deployment) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    """Rank what reviewers should look at; say which of their decisions could not be followed."""
+    import json
+
+    import linkage
+
+    night = deployment.night
+    folder = night.workspace.linkage_dir
+    part2 = tuple(s for s, c in night.contracts.items() if any("Part 2" in basis for basis in c.steward.legal_basis))
+    queue = linkage.build_queue(folder, night.decisions(), part2)
+    yield dg.MaterializeResult(["linkage", "review_queue"], metadata=counts(queue))
+    people = json.loads((folder / "resolve.json").read_text(encoding="utf-8"))
+    clashes, lines = people["contradicting_decisions"], people["unreadable_decision_lines"]
+    told = [f"decisions {', '.join(ids)} cannot all hold and were set aside" for ids in clashes]
+    told += [f"line {line} is no decision" for line in lines]
+    yield dg.AssetCheckResult(
+        passed=not told,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(told),
+        metadata={
+            "contradictions": len(clashes),
+            "unreadable_lines": len(lines),
+            "disputed_pairs": people["decisions_disputed"],
+            "idle_decisions": people["decisions_on_unknown_records"],
+        },
+    )
+
+
+@dg.multi_asset(
+    specs=[
+        _spec(
+            "linkage_quality",
+            "Completeness, match rates, precision, recall, missed matches, and for whom they are worse.",
+            [["linkage", "review_queue"], ["linkage", "person_crosswalk_alternates"]],
+        )
+    ],
+    check_specs=[dg.AssetCheckSpec("no_group_falls_behind", asset=["linkage", "linkage_quality"])],
+    name="linkage_quality",
+)
+def linkage_quality(deployment: Deployment) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    """Measure the night's linkage; the page lies beside the tables."""
+    import linkage
+
+    night = deployment.night
+    summary = linkage.report_quality(night.workspace.linkage_dir, night.decisions())
+    yield dg.MaterializeResult(["linkage", "linkage_quality"], metadata=counts(summary))
+    behind = summary["groups_below_fair_ratio"]
+    yield dg.AssetCheckResult(
+        passed=behind == 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"groups_behind": behind, "groups_compared": summary["groups_compared"]},
+    )
