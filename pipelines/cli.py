@@ -32,6 +32,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(governance.agreements, name="agreements")
+app.add_typer(governance.governance, name="governance")
+app.command()(governance.disclosures)
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -12,6 +12,7 @@ from pipelines.defs.resources import GROUPS, Deployment
 from pipelines.landing import balance, build_current, land, previous_deliveries
 from pipelines.landing.deliveries import Outcome
 from pipelines.night import all_contracts
+from pipelines.releases.people import drop_expunged
 
 BALANCE = "rows_balance"
 PROMISE = "promise_kept"
@@ -85,6 +86,8 @@ def _landing(contract: Contract) -> dg.AssetsDefinition:
         current = {
             t.table: t for t in build_current(night.home, night.workspace, {system: contract}, night.as_of or date.max)
         }
+        # After every landing, so that no old file brings back whom a court ordered to forget.
+        drop_expunged(night.home, night.workspace, {system: contract}, night.secret())
         unbalanced = Counter(r.table for r in balance(night.home) if r.system == system and not r.is_balanced)
         tonight = night.as_of or night.received_on
         before = previous_deliveries(night.home, contract, tonight)

@@ -86,9 +86,13 @@ def _accounts(ledgers: Path) -> Path:
     return ledgers / "disclosures"
 
 
-def audit_log(governance: Governance) -> Path:
+def log_of(home: Home) -> Path:
     """Where the audit log of a deployment lies."""
-    return governance.vault.parent / "log" / "audit.jsonl"
+    return home.log_dir / "audit.jsonl"
+
+
+def _log(governance: Governance) -> Path:
+    return log_of(Home(governance.vault.parent))
 
 
 def settle(releases_dir: Path, governance: Governance) -> None:
@@ -108,7 +112,7 @@ def settle(releases_dir: Path, governance: Governance) -> None:
                 f" order by all) to {quoted(temporary)} (format parquet)"
             )
         for partner, tables in sorted(manifest.get("partners", {}).items()):
-            audit(audit_log(governance), "published", partner=partner, release_id=folder.name, tables=len(tables))
+            audit(_log(governance), "published", partner=partner, release_id=folder.name, tables=len(tables))
 
 
 def disclosures(home: Home, person_id: str, *, since: dt.date | None = None) -> list[dict[str, Any]]:
@@ -186,7 +190,7 @@ def certify_destruction(folder: Path, governance: Governance) -> None:
     }
     signature = signing_key(governance.vault).sign(canonical_json(statement).encode("utf-8")).hex()
     write_json(target, {**statement, "signature": signature})
-    audit(audit_log(governance), "destroyed", release_id=folder.name, files=len(statement["files"]))
+    audit(_log(governance), "destroyed", release_id=folder.name, files=len(statement["files"]))
 
 
 def record_destruction(home: Home, partner: str, release_id: str, proof: Path, *, on: dt.date) -> None:
@@ -196,7 +200,7 @@ def record_destruction(home: Home, partner: str, release_id: str, proof: Path, *
         home.root / "vault" / "governance" / "destructions.jsonl",
         [{"partner": partner, "release_id": release_id, "on": on, "proof_sha256": digest}],
     )
-    audit(home.log_dir / "audit.jsonl", "destruction proved", partner=partner, release_id=release_id)
+    audit(log_of(home), "destruction proved", partner=partner, release_id=release_id)
 
 
 def destructions_due(home: Home, book: Book, day: dt.date) -> list[dict[str, Any]]:

@@ -198,7 +198,8 @@ def _drop_rows(
         count = database.execute(f"select count(*) from {source} where {where}").fetchall()[0][0]
         with atomic_path(path) as temporary:
             database.execute(
-                f"copy (select * from {source} where not ({where})) to {quoted(temporary)} (format parquet)"
+                f"copy (select * from {source} where not ({where})) to {quoted(temporary)}"
+                " (format parquet, compression zstd)"
             )
     return int(count)
 
