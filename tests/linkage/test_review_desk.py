@@ -1,0 +1,317 @@
+"""The reviewer's desk and its faces: what is shown, what is kept back, what is refused."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from linkage_helpers import write_table
+from openpyxl import load_workbook
+
+from linkage.review import sheet
+from linkage.review.decisions import ReviewError, append, read
+from linkage.review.desk import Desk, status
+from linkage.review.page import ReviewServer
+from linkage.review.queue import item_of
+
+ROSA = ("court", "P1")
+ROSE = ("medicaid", "7001")
+FORMULA = '=HYPERLINK("http://x","y")'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A night with three people's records and two questions, the first about ROSA and ROSE."""
+    linkage, staged = tmp_path / "linkage", tmp_path / "staged"
+    keys = [ROSA, ROSE, ("child_welfare", "CL9"), ("court", "P2")]
+    write_table(
+        [
+            {
+                "rid": i, "source_system": s, "source_record_id": r, "first_std": "ROSA", "middle_std": None,
+                "last_std": "DIAZ", "suffix": None, "dob": "1990-02-03", "sex": "F", "ssn": "123004567",
+                "last4": "4567", "medicaid_id": None, "addr_keys": ["1|OAK||99999"], "city": None, "state": None,
+                "zip": None, "phone": None, "mother_first": None, "mother_last": None, "race_ethnicity": None,
+                "death_date": None, "record_role": None,
+            }
+            for i, (s, r) in enumerate(keys)
+        ],
+        linkage / "records.parquet",
+    )  # fmt: skip
+    write_table(
+        [
+            {"source_system": "court", "source_record_id": "P1", "row_kind": "primary", "source_table": "parties",
+             "first_name": FORMULA, "last_name": "DIAZ", "birth_date": "1990-02-03", "ssn": "123-00-4567",
+             "address_line": "1 Oak St", "full_name": None},
+            {"source_system": "court", "source_record_id": "P1", "row_kind": "alias", "source_table": "parties",
+             "last_name": "PEREZ", "birth_date": None, "full_name": None},
+        ],
+        staged / "court__person_records.parquet",
+    )  # fmt: skip
+    lines = []
+    for position, (a, b, which) in enumerate(
+        [(ROSA, ROSE, "review"), (("child_welfare", "CL9"), ("court", "P2"), "review"), (ROSA, ROSE, "audit")], start=1
+    ):
+        lines.append(
+            {
+                "item": item_of((a, b)), "list": which, "position": position, "reason": "uncertain",
+                "words": "given name agrees", "consequence": "1 record would move", "priority": 1.0, "stratum": None,
+                "source_system_a": a[0], "source_record_id_a": a[1], "source_system_b": b[0],
+                "source_record_id_b": b[1], "is_linked": True, "weight": 3.0,
+            }
+        )  # fmt: skip
+    write_table(lines, linkage / "review_queue.parquet")
+    write_table(
+        [{"rid_a": 3, "rid_b": 0, "relationship": "mother_of", "valid_to": None}], linkage / "relationships.parquet"
+    )
+    return tmp_path
+
+
+def desk(folder: Path, who: str = "Rita", role: str = "reviewer", only: str | None = None) -> Desk:
+    return Desk(folder / "linkage", folder / "reviews" / "decisions.csv", who, role, folder / "staged", only)
+
+
+FIRST = item_of((ROSA, ROSE))
+
+
+def test_both_records_are_shown_as_delivered_with_their_relatives(folder: Path) -> None:
+    (question, _) = desk(folder).open()
+    shown = desk(folder).records([question])
+    assert shown[ROSA]["name"] == f"{FORMULA} DIAZ / PEREZ"
+    assert shown[ROSA]["address"] == "1 Oak St"
+    assert shown[ROSA]["parents"] == "ROSA DIAZ 1990-02-03"
+    assert shown[ROSE]["name"] == "ROSA DIAZ"
+
+
+def test_of_a_social_security_number_four_digits_are_shown(folder: Path) -> None:
+    shown = desk(folder).records(desk(folder).open())
+    assert {record["SSN"] for record in shown.values()} == {"…4567"}
+
+
+def test_the_score_is_told_only_after_the_decision(folder: Path) -> None:
+    (question, _) = desk(folder).open()
+    assert not {"weight", "is_linked", "priority"} & set(vars(question))
+    told = desk(folder).decide(FIRST, "must_link", "names and birth date")
+    assert told.words == (
+        "The model's odds: 8 to 1 for one person; the linkage had them as one person. It counts from the next night on."
+    )
+
+
+def test_a_decided_pair_is_open_to_nobody_a_disputed_one_to_a_third(folder: Path) -> None:
+    desk(folder).decide(FIRST, "must_link", "names")
+    assert len(desk(folder).open()) == 1
+    file = folder / "reviews" / "decisions.csv"
+    append(file, [((ROSA, ROSE), "cannot_link", "twins or siblings")], "Otto")
+    assert [q.item for q in desk(folder, "Pia").open()][0] == FIRST
+    assert FIRST not in [q.item for q in desk(folder, "Rita").open()]
+    assert FIRST in [q.item for q in desk(folder, "Sol", "supervisor").open()]
+
+
+def test_a_reason_that_repeats_a_name_or_a_date_is_refused(folder: Path) -> None:
+    for reason in ("surname diaz on both", "born 1990-02-03", "it is Rosa's mother Perez", " "):
+        with pytest.raises(ReviewError) as refused:
+            desk(folder).decide(FIRST, "must_link", reason)
+        assert "diaz" not in str(refused.value).casefold()
+    assert not (folder / "reviews" / "decisions.csv").exists()
+
+
+def test_status_counts_open_and_idle(folder: Path) -> None:
+    file = folder / "reviews" / "decisions.csv"
+    append(file, [((ROSA, ROSE), "must_link", "names"), ((ROSA, ("court", "gone")), "must_link", "names")], "Rita")
+    told = status(folder / "linkage", file)
+    assert told["open questions"] == 1
+    assert told["idle decisions (a record is not there now)"] == 1
+
+
+def test_without_a_night_there_is_nothing_to_review(tmp_path: Path) -> None:
+    with pytest.raises(ReviewError, match="kinweave run"):
+        desk(tmp_path)
+
+
+# --- the workbook ------------------------------------------------------------------------------------------------
+
+
+def fill(path: Path, answers: dict[int, tuple[str, str]], **other: str) -> None:
+    book = load_workbook(path)
+    for row, (decision, reason) in answers.items():
+        book.active.cell(row, 8).value = decision
+        book.active.cell(row, 9).value = reason
+    for cell, value in other.items():
+        book.active[cell] = value
+    book.save(path)
+
+
+@pytest.fixture
+def workbook(folder: Path) -> Path:
+    path = folder / "queue.xlsx"
+    assert sheet.export(desk(folder), path) == 2
+    return path
+
+
+def test_a_workbook_makes_the_round_trip_twice(folder: Path, workbook: Path) -> None:
+    fill(workbook, {2: ("Same", "names and birth date")})
+    assert sheet.take_in(desk(folder), workbook) == {"decisions": 1, "already known": 0, "left open": 1}
+    assert sheet.take_in(desk(folder), workbook) == {"decisions": 0, "already known": 1, "left open": 1}
+    (line,) = read(folder / "reviews" / "decisions.csv").lines
+    assert (line.pair, line.level) == ((ROSA, ROSE), "must_link")
+
+
+def test_names_cannot_become_formulas_and_no_score_is_in_the_file(workbook: Path) -> None:
+    cells = [cell for row in load_workbook(workbook).active.iter_rows() for cell in row]
+    assert any(FORMULA in str(cell.value) for cell in cells)
+    assert {cell.data_type for cell in cells} <= {"s", "n"}
+    assert [c.value for c in cells[:9]] == [
+        "pair", "why shown", "what they have in common", "what would change", "record A", "record B", "check",
+        "decision", "reason",
+    ]  # fmt: skip
+
+
+def test_only_the_answers_can_be_typed_into(workbook: Path) -> None:
+    page = load_workbook(workbook).active
+    assert page.protection.sheet
+    assert {c.column_letter for row in page.iter_rows(min_row=2) for c in row if not c.protection.locked} == {"H", "I"}
+
+
+@pytest.mark.parametrize(
+    ("answers", "other", "problem"),
+    [
+        ({2: ("perhaps", "names")}, {}, "row 2, decision"),
+        ({2: ("same", "")}, {}, "row 2, reason"),
+        ({2: ("same", "of the DIAZ family")}, {}, "row 2, reason"),
+        ({2: ("same", "names"), 3: ("different", "names")}, {"E3": "name: SOMEBODY ELSE"}, "row 3: a protected cell"),
+        ({2: ("same", "names")}, {"A3": FIRST}, "row 3: a protected cell"),
+        ({2: ("same", "names")}, {"I1": "grund"}, "lacks the columns reason"),
+    ],
+)
+def test_a_spoilt_workbook_is_taken_in_not_at_all(
+    folder: Path, workbook: Path, answers: dict[int, tuple[str, str]], other: dict[str, str], problem: str
+) -> None:
+    fill(workbook, answers, **other)
+    with pytest.raises(ReviewError) as refused:
+        sheet.take_in(desk(folder), workbook)
+    assert problem in str(refused.value)
+    assert "DIAZ" not in str(refused.value)
+    assert not (folder / "reviews" / "decisions.csv").exists()
+
+
+def test_what_is_no_workbook_is_said_so(folder: Path) -> None:
+    (folder / "notes.xlsx").write_bytes(b"PK\x03\x04 not really")
+    with pytest.raises(ReviewError, match="no workbook"):
+        sheet.take_in(desk(folder), folder / "notes.xlsx")
+    with pytest.raises(ReviewError, match="there is no file"):
+        sheet.take_in(desk(folder), folder / "none.xlsx")
+
+
+# --- the page ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[ReviewServer]:
+    with ReviewServer(desk(folder)) as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        yield running
+        running.shutdown()
+
+
+def ask(
+    server: ReviewServer, path: str, body: Any = None, method: str | None = None, **headers: str
+) -> tuple[int, dict[str, str], str]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+    data = None if body is None else body if isinstance(body, str) else json.dumps(body)
+    sent = {k.replace("_", "-"): v for k, v in headers.items()}
+    connection.request(method or ("POST" if data is not None else "GET"), path, data, sent)
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, dict(answer.getheaders()), text
+
+
+JSON = {"Content_Type": "application/json"}
+
+
+def test_the_page_listens_on_this_machine_only(server: ReviewServer) -> None:
+    assert server.server_address[0] == "127.0.0.1"
+    assert server.url == f"http://127.0.0.1:{server.server_port}/{server.token}/"
+    assert len(server.token) >= 32
+
+
+def test_the_page_loads_nothing_from_elsewhere(server: ReviewServer) -> None:
+    status_, headers, text = ask(server, f"/{server.token}/")
+    assert status_ == 200
+    assert "//" not in text.replace("<!doctype", "")
+    policy = headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe" not in policy and "http" not in policy
+    assert headers["Referrer-Policy"] == "no-referrer" and headers["Cache-Control"] == "no-store"
+
+
+def test_the_next_pair_comes_without_its_score(server: ReviewServer) -> None:
+    _, _, text = ask(server, f"/{server.token}/next")
+    data = json.loads(text)
+    assert (data["item"], data["left"], data["reviewer"]) == (FIRST, 2, "Rita")
+    assert ["SSN", "…4567", "…4567"] in data["rows"]
+    assert not {"weight", "is_linked", "priority", "told"} & set(data)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/", {}),
+        ("/next", {}),
+        ("/wrong-token/next", {}),
+        ("/{token}/../next", {}),
+        ("/{token}/decisions.csv", {}),
+        ("/{token}/next", {"Host": "evil.example"}),
+        ("/{token}/next", {"Host": "127.0.0.1:1"}),
+    ],
+)
+def test_strangers_see_nothing(server: ReviewServer, path: str, headers: dict[str, str]) -> None:
+    code, _, text = ask(server, path.format(token=server.token), **headers)
+    assert (code, json.loads(text)) == (404, {"error": "there is nothing here"})
+
+
+GOOD = {"item": FIRST, "level": "cannot_link", "reason": "twins or siblings"}
+
+
+def test_a_decision_from_the_page_is_recorded_and_told(folder: Path, server: ReviewServer) -> None:
+    own = f"http://127.0.0.1:{server.server_port}"
+    code, _, text = ask(server, f"/{server.token}/decide", GOOD, Origin=own, **JSON)
+    assert code == 200
+    assert "8 to 1 for one person" in json.loads(text)["told"]
+    assert [d.level for d in read(folder / "reviews" / "decisions.csv").lines] == ["cannot_link"]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "code"),
+    [
+        (GOOD, {**JSON, "Origin": "https://evil.example"}, 404),
+        (GOOD, {**JSON, "Origin": "null"}, 404),
+        (GOOD, {"Content_Type": "text/plain"}, 404),
+        (GOOD, {"Content_Type": "application/x-www-form-urlencoded"}, 404),
+        (GOOD, {**JSON, "Host": "evil.example"}, 404),
+        ("{", JSON, 400),
+        ("[]", JSON, 400),
+        ({"item": FIRST}, JSON, 400),
+        ({**GOOD, "level": 7}, JSON, 400),
+        ({**GOOD, "level": "perhaps"}, JSON, 409),
+        ({**GOOD, "item": "0" * 12}, JSON, 409),
+        ({**GOOD, "reason": "ROSA"}, JSON, 409),
+        ({**GOOD, "reason": "x" * 5000}, JSON, 413),
+    ],
+)
+def test_what_is_no_decision_of_this_page_is_refused(
+    folder: Path, server: ReviewServer, body: Any, headers: dict[str, str], code: int
+) -> None:
+    assert ask(server, f"/{server.token}/decide", body, **headers)[0] == code
+    assert not (folder / "reviews" / "decisions.csv").exists()
+
+
+def test_no_request_is_logged(server: ReviewServer, capfd: pytest.CaptureFixture[str]) -> None:
+    ask(server, f"/{server.token}/next")
+    ask(server, "/nothing")
+    assert capfd.readouterr() == ("", "")
