@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
-from pipelines import governance, reviewing
+from pipelines import governance, reviewing, serving
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,6 +33,7 @@ app = typer.Typer(
 )
 app.add_typer(governance.agreements, name="agreements")
 app.add_typer(governance.governance, name="governance")
+app.add_typer(serving.serve, name="serve")
 app.command()(governance.disclosures)
 
 P = ParamSpec("P")

@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     dbt_project: Path = Field(default=REPOSITORY / "dbt_project", description="folder of the dbt project")
     smtp_password: str | None = Field(default=None, description="password of the mail account alerts are sent from")
     webhook_token: str | None = Field(default=None, description="sent as a bearer token with webhook alerts")
+    postgres: str | None = Field(default=None, description="where releases are served: what libpq takes to connect")
 
 
 def quiet() -> None:
