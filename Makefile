@@ -9,7 +9,7 @@ export DAGSTER_DISABLE_TELEMETRY = yes
 export GX_ANALYTICS_ENABLED = False
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: setup demo test check generate lock clean
+.PHONY: setup demo test test-browser check generate lock clean
 
 setup: $(VENV)/.ready
 

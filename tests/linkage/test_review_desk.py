@@ -106,7 +106,7 @@ def test_a_decided_pair_is_open_to_nobody_a_disputed_one_to_a_third(folder: Path
     assert len(desk(folder).open()) == 1
     file = folder / "reviews" / "decisions.csv"
     append(file, [((ROSA, ROSE), "cannot_link", "twins or siblings")], "Otto")
-    assert [q.item for q in desk(folder, "Pia").open()][0] == FIRST
+    assert desk(folder, "Pia").open()[0].item == FIRST
     assert FIRST not in [q.item for q in desk(folder, "Rita").open()]
     assert FIRST in [q.item for q in desk(folder, "Sol", "supervisor").open()]
 

@@ -1,0 +1,70 @@
+"""The review page in a real browser, by keyboard alone, and the reports in it: nothing is loaded from elsewhere.
+
+Not part of ``make test``, which needs no browser: ``make test-browser``, on a machine with Chromium.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from chromium import Browser
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "linkage"))
+
+from test_review_desk import FIRST, desk, folder  # noqa: E402, F401
+
+from linkage.review.decisions import read  # noqa: E402
+from linkage.review.page import ReviewServer  # noqa: E402
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    with Browser(tmp_path / "profile") as opened:
+        yield opened
+
+
+def test_a_pair_is_decided_by_keyboard_and_the_score_told_after(folder: Path, browser: Browser) -> None:  # noqa: F811
+    with ReviewServer(desk(folder)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        browser.open(server.url)
+        browser.wait("!document.getElementById('work').hidden")
+        assert "odds" not in browser.value("document.body.innerText")
+        # A name that looks like code is text.
+        assert "=HYPERLINK" in browser.value("document.getElementById('rows').innerText")
+        browser.press("Enter")
+        browser.press("d")
+        browser.press("5")
+        assert browser.value("document.getElementById('reason').value") == "twins or siblings"
+        browser.press("Enter")
+        browser.wait("!document.getElementById('told').hidden")
+        assert "8 to 1 for one person" in browser.value("document.getElementById('told').innerText")
+        browser.press("Enter")
+        browser.wait("document.getElementById('count').innerText.startsWith('1 open')")
+        browser.press("n")
+        assert {url.split("/")[2] for url in browser.requested if url.startswith("http")} == {
+            f"127.0.0.1:{server.server_port}"
+        }
+        server.shutdown()
+    (line,) = read(folder / "reviews" / "decisions.csv").lines
+    assert (line.level, line.reason) == ("cannot_link", "twins or siblings")
+
+
+def test_what_is_refused_is_said_and_nothing_is_lost(folder: Path, browser: Browser) -> None:  # noqa: F811
+    with ReviewServer(desk(folder)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        browser.open(server.url)
+        browser.wait("!document.getElementById('work').hidden")
+        browser.press("s")
+        browser.value("document.getElementById('reason').focus()")
+        for letter in "diaz":
+            browser.press(letter)
+        browser.press("Enter")
+        browser.wait("!document.getElementById('told').hidden")
+        assert "Not recorded" in browser.value("document.getElementById('told').innerText")
+        assert browser.value("document.getElementById('reason').value") == "diaz"
+        server.shutdown()
+    assert not (folder / "reviews" / "decisions.csv").exists()
