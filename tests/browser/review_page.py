@@ -15,10 +15,10 @@ from chromium import Browser
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "linkage"))
 
-from test_review_desk import FIRST, desk, folder  # noqa: E402, F401
+from test_review_desk import FIRST, desk, folder  # noqa: F401
 
-from linkage.review.decisions import read  # noqa: E402
-from linkage.review.page import ReviewServer  # noqa: E402
+from linkage.review.decisions import read
+from linkage.review.page import ReviewServer
 
 
 @pytest.fixture
