@@ -1,4 +1,4 @@
-"""Eight measures computed from what truly happened, in plain Python, to compare the warehouse with.
+"""Core measures computed from what truly happened, in plain Python, to compare the warehouse with.
 
 It reads the truth's events and nothing else, and shares no code or SQL with the warehouse. Only events an agency
 had entered by the cut-off count, because no warehouse could know of others. Every rule is the metric's definition;
@@ -114,10 +114,9 @@ class Truth:
 
 
 def measure(truth_root: Path, periods: Iterable[tuple[dt.date, dt.date]], cutoff: dt.date) -> list[Measure]:
-    """All eight measures for each period (both days included), for the whole jurisdiction.
+    """The core measures for each period (both days included), for the whole jurisdiction.
 
-    ``truth_root`` is the folder :func:`pipelines.demo.write_deliveries` wrote. Definitions: PRM-01, PRM-20, STB-02,
-    SAF-02, PIT-01, CRT-04, FTM-01, PAR-02 of the metrics catalog.
+    ``truth_root`` is the folder :func:`pipelines.demo.write_deliveries` wrote. Definitions: the measures catalogue.
     """
     truth = Truth(truth_root, cutoff)
     found: list[Measure] = []
@@ -129,7 +128,19 @@ def measure(truth_root: Path, periods: Iterable[tuple[dt.date, dt.date]], cutoff
         found += point_in_time(truth, start, end)
         found.append(permanency_hearing(truth, start, end))
         found.append(monthly_meetings(truth, start, end))
-        found.append(sud_appointment(truth, start, end))
+        for metric, kind, days in (("PAR-02", "sud", 30), ("PAR-03", "sud", 7), ("PAR-04", "mh", 30)):
+            found.append(first_appointment(truth, start, end, metric, kind, days))
+        found.append(permanency_after_a_year(truth, start, end))
+        found.append(reentry(truth, start, end))
+        found += cumulative_reunification(truth, start, end)
+        found.append(share_reunified(truth, start, end))
+        found += long_stayers(truth, start, end)
+        found.append(moves(truth, start, end))
+        found.append(maltreatment_in_care(truth, start, end))
+        found += entries_and_exits(truth, start, end)
+        found.append(first_home_with_kin(truth, start, end))
+        found.append(adjudicated_in_time(truth, start, end))
+        found.append(continued(truth, start, end))
     return found
 
 
@@ -283,8 +294,8 @@ def recurrence(truth: Truth, start: dt.date, end: dt.date) -> list[Measure]:
 Victimisation = tuple[dt.date, dt.date | None, int]
 
 
-def _victimisations(truth: Truth) -> dict[int, list[Victimisation]]:
-    """Each child's substantiated and indicated reports known at the cut-off, in order of time; none of the unborn."""
+def _victimisations(truth: Truth, with_unborn: bool = False) -> dict[int, list[Victimisation]]:
+    """Each child's substantiated and indicated reports known at the cut-off, in order of time."""
     reports = {
         r["report_id"]: (r["received_at"].date(), r["incident_on"])
         for r in truth.known("reports")
@@ -294,7 +305,7 @@ def _victimisations(truth: Truth) -> dict[int, list[Victimisation]]:
     for row in truth.known("allegations"):
         decided = row["disposition_entered_on"] is not None and row["disposition_entered_on"] <= truth.cutoff
         found = row["disposition"] in ("substantiated", "indicated")
-        if row["report_id"] in reports and decided and found and not row["is_unborn"]:
+        if row["report_id"] in reports and decided and found and (with_unborn or not row["is_unborn"]):
             seen[row["person_id"]].add((*reports[row["report_id"]], row["report_id"]))
     ordered = {person: sorted(events, key=lambda v: (v[0], v[2])) for person, events in seen.items()}
     return defaultdict(list, ordered)
@@ -310,13 +321,8 @@ def _again(initial: Victimisation, events: list[Victimisation]) -> bool:
 
 def point_in_time(truth: Truth, start: dt.date, end: dt.date) -> list[Measure]:
     """PIT-01: children in care on each first of January, April, July and October; a one-day period is that day."""
-    if start == end:
-        days = [start]
-    else:
-        firsts = [dt.date(y, m, 1) for y in range(start.year, end.year + 1) for m in (1, 4, 7, 10)]
-        days = [d for d in firsts if start <= d <= end]
     found = []
-    for day in days:
+    for day in _quarter_days(start, end):
         count = len({s.person for s in truth.stays if s.open_on(day)})
         found.append(Measure("PIT-01", "warehouse", day, day, count, None, float(count)))
     return found
@@ -388,8 +394,8 @@ def _covers(spans: list[tuple[dt.date, dt.date]], first: dt.date, last: dt.date)
     return reached > last
 
 
-def sud_appointment(truth: Truth, start: dt.date, end: dt.date) -> Measure:
-    """PAR-02: parents whose substance-use need was followed by an appointment kept within 30 days.
+def first_appointment(truth: Truth, start: dt.date, end: dt.date, metric: str, kind: str, days: int) -> Measure:
+    """PAR-02, PAR-03, PAR-04: parents whose need of ``kind`` (sud, mh) was followed by a kept appointment in ``days``.
 
     A parent is observable when a consent to the court team is in force at the cut-off, since rows that may not be
     used then are not in the warehouse. Someone in treatment on the day of the need counts as seen that day.
@@ -405,21 +411,21 @@ def sud_appointment(truth: Truth, start: dt.date, end: dt.date) -> Measure:
     }
     seen: dict[int, list[dt.date]] = defaultdict(list)
     treated: dict[int, list[tuple[dt.date, dt.date | None]]] = defaultdict(list)
-    sud = set()
+    chosen = set()
     for row in truth.known("treatments"):
-        if row["kind"] == "sud":
-            sud.add(row["treatment_id"])
+        if row["kind"] == kind:
+            chosen.add(row["treatment_id"])
             ended = row["discharged_on"]
             if ended is not None and row["discharge_entered_on"] > truth.cutoff:
                 ended = None
             treated[row["person_id"]].append((row["admitted_on"], ended))
             seen[row["person_id"]].append(row["first_service_on"])
     for row in truth.known("treatment_visits"):
-        if row["treatment_id"] in sud and row["status"] == "kept":
+        if row["treatment_id"] in chosen and row["status"] == "kept":
             seen[row["person_id"]].append(row["at_at"].date())
     needs: dict[int, dt.date] = {}
     for row in truth.known("needs"):
-        if row["domain"] != "sud" or row["person_id"] == row["child_id"]:
+        if row["domain"] != kind or row["person_id"] == row["child_id"]:
             continue
         if row["first_service_on"] is not None and row["service_entered_on"] <= truth.cutoff:
             seen[row["person_id"]].append(row["first_service_on"])
@@ -428,7 +434,7 @@ def sud_appointment(truth: Truth, start: dt.date, end: dt.date) -> Measure:
             needs[row["person_id"]] = min(first, row["identified_on"])
     numerator = denominator = hidden = 0
     for person, need in needs.items():
-        by = need + dt.timedelta(days=30)
+        by = need + dt.timedelta(days=days)
         if by > truth.cutoff:
             continue
         if person not in observable:
@@ -437,4 +443,207 @@ def sud_appointment(truth: Truth, start: dt.date, end: dt.date) -> Measure:
         denominator += 1
         already = any(a <= need and (z is None or z >= need) for a, z in treated[person])
         numerator += already or any(need <= day <= by for day in seen[person])
-    return _share("PAR-02", start, end, numerator, denominator, not_observable=hidden)
+    return _share(metric, start, end, numerator, denominator, not_observable=hidden)
+
+
+def permanency_after_a_year(truth: Truth, start: dt.date, end: dt.date) -> Measure:
+    """PRM-02: of children in care 12 to under 24 months on the first day, those permanent 12 months later."""
+    numerator = denominator = 0
+    for stays in truth.by_person.values():
+        present = [s for s in stays if s.start <= start and (s.end is None or s.end >= start)]
+        if not present:
+            continue
+        stay = present[0]
+        in_band = add_months(stay.start, 12) <= start < add_months(stay.start, 24)
+        if not in_band or start >= add_months(stay.birth, 216) or (stay.end is not None and stay.reason is None):
+            continue
+        denominator += 1
+        numerator += stay.reason in PERMANENT and stay.end is not None and stay.end <= add_months(start, 12)
+    return _share("PRM-02", start, end, numerator, denominator, mature=truth.cutoff >= add_months(start, 12))
+
+
+def reentry(truth: Truth, start: dt.date, end: dt.date) -> Measure:
+    """PRM-04: of children who left to a parent, relative or guardian, those removed again within 12 months."""
+    numerator = denominator = 0
+    for stays in truth.by_person.values():
+        for i, stay in enumerate(stays):
+            if stay.end is None or not start <= stay.end <= end:
+                continue
+            again = next((s.start for s in stays[i + 1 :] if s.start > stay.start), None)
+            if stay.reason not in ("reunification", "relative", "guardianship") or (again and again < stay.end):
+                continue
+            denominator += 1
+            numerator += again is not None and again <= add_months(stay.end, 12)
+            break
+    return _share("PRM-04", start, end, numerator, denominator, mature=truth.cutoff >= add_months(end, 12))
+
+
+def cumulative_reunification(truth: Truth, start: dt.date, end: dt.date) -> list[Measure]:
+    """PRM-10: reunified within 6 to 36 months of entry, other exits competing (Aalen-Johansen)."""
+    cohort = [s for s in truth.first_stays(start, end) if s.end is None or s.reason is not None]
+    times = [(((s.end or truth.cutoff) - s.start).days, s.reason) for s in cohort]
+    found = []
+    for months in (6, 12, 18, 24, 36):
+        limit = months * DAYS_IN_MONTH
+        surviving, incidence, count = 1.0, 0.0, 0
+        for day in sorted({t for t, reason in times if reason is not None and t <= limit}):
+            at_risk = sum(t >= day for t, _ in times)
+            home = sum(t == day and reason == "reunification" for t, reason in times)
+            incidence += surviving * home / at_risk
+            surviving *= 1 - sum(t == day and reason is not None for t, reason in times) / at_risk
+            count += home
+        mature = truth.cutoff >= add_months(end, months)
+        value = incidence if times and mature else None
+        found.append(Measure("PRM-10", f"{months}_months", start, end, count, len(times), value, mature))
+    return found
+
+
+def share_reunified(truth: Truth, start: dt.date, end: dt.date) -> Measure:
+    """PRM-12: reunifications among episodes that ended in the period with a reason, before the 18th birthday."""
+    ended = [s for s in truth.stays if s.end is not None and start <= s.end <= end and s.reason is not None]
+    ended = [s for s in ended if s.end is not None and s.end < add_months(s.birth, 216)]
+    home = sum(s.reason == "reunification" for s in ended)
+    return _share("PRM-12", start, end, home, len(ended), mature=truth.cutoff >= end)
+
+
+def _quarter_days(start: dt.date, end: dt.date) -> list[dt.date]:
+    if start == end:
+        return [start]
+    firsts = [dt.date(y, m, 1) for y in range(start.year, end.year + 1) for m in (1, 4, 7, 10)]
+    return [d for d in firsts if start <= d <= end]
+
+
+def long_stayers(truth: Truth, start: dt.date, end: dt.date) -> list[Measure]:
+    """PRM-30: children in care 24 months or more among those in care on each quarter day."""
+    found = []
+    for day in _quarter_days(start, end):
+        present = [next((s for s in stays if s.open_on(day)), None) for stays in truth.by_person.values()]
+        open_stays = [s for s in present if s is not None]
+        long = sum(add_months(s.start, 24) <= day for s in open_stays)
+        found.append(_share("PRM-30", day, day, long, len(open_stays)))
+    return found
+
+
+def moves(truth: Truth, start: dt.date, end: dt.date) -> Measure:
+    """STB-01: moves per 1,000 days in care inside the period, of episodes begun in it and 8 days long at least."""
+    placements = truth.placements()
+    days = count = 0
+    for stay in truth.stays:
+        short = stay.end is not None and (stay.end - stay.start).days < 8
+        if not start <= stay.start <= end or short or stay.start >= add_months(stay.birth, 216):
+            continue
+        until = min(stay.end or end + ONE_DAY, end + ONE_DAY, truth.cutoff + ONE_DAY)
+        rows = [r for r in placements.get(stay.id, []) if r["start_on"] < until]
+        if not rows:
+            continue
+        # Where a home was left and the next is not on file yet, the days there are in nobody's count. A home that
+        # nobody closed ends when the next begins.
+        for row, after in zip(rows, [*(r["start_on"] for r in rows[1:]), until], strict=True):
+            ended = row["end_on"] is not None and row["end_entered_on"] <= truth.cutoff
+            days += (min(row["end_on"] if ended else after, after) - row["start_on"]).days
+        count += max(0, _settings(rows) - 1)
+    value = count * 1000 / days if days and truth.cutoff >= end else None
+    return Measure("STB-01", "warehouse", start, end, count, days, value, truth.cutoff >= end)
+
+
+ONE_DAY = dt.timedelta(days=1)
+
+
+def maltreatment_in_care(truth: Truth, start: dt.date, end: dt.date) -> Measure:
+    """SAF-01: substantiated reports from the eighth day of care on, per 100,000 days in care."""
+    victimised = _victimisations(truth, with_unborn=True)
+    days = count = 0
+    for person, stays in truth.by_person.items():
+        counted: list[dt.date] = []
+        for stay in stays:
+            short = stay.end is not None and (stay.end - stay.start).days < 8
+            if stay.start > end or (stay.end is not None and stay.end < start) or short:
+                continue
+            until = min(stay.end or end + ONE_DAY, end + ONE_DAY, truth.cutoff + ONE_DAY)
+            days += max(0, (until - max(stay.start, start)).days)
+            for day, incident, _ in victimised[person]:
+                inside = stay.start + 7 * ONE_DAY <= day and (stay.end is None or day <= stay.end)
+                at_home = incident is not None and (
+                    incident < stay.start or (stay.end is not None and incident > stay.end)
+                )
+                told_twice = counted and (day - counted[-1]).days <= 1
+                if start <= day <= end and inside and not at_home and not told_twice:
+                    counted.append(day)
+        count += len(counted)
+    mature = truth.cutoff >= end
+    return Measure("SAF-01", "warehouse", start, end, count, days, count * 100_000 / days if days else None, mature)
+
+
+def entries_and_exits(truth: Truth, start: dt.date, end: dt.date) -> list[Measure]:
+    """PIT-04: children who entered and who left, month by month."""
+    found = []
+    month = start if start.day == 1 else add_months(start.replace(day=1), 1)
+    while (last := add_months(month, 1) - ONE_DAY) <= min(end, truth.cutoff):
+        entered = {s.person for s in truth.stays if month <= s.start <= last}
+        left = {s.person for s in truth.stays if s.end is not None and month <= s.end <= last}
+        for variant, who in (("entries", entered), ("exits", left)):
+            found.append(Measure("PIT-04", variant, month, last, len(who), None, float(len(who))))
+        month = add_months(month, 1)
+    return found
+
+
+def first_home_with_kin(truth: Truth, start: dt.date, end: dt.date) -> Measure:
+    """KIN-01: of children who entered and stayed 8 days at least, those whose first home was with kin."""
+    placements = truth.placements()
+    numerator = denominator = 0
+    for stay in truth.first_stays(start, end):
+        homes = [
+            r
+            for r in placements.get(stay.id, [])
+            if r["setting"] not in NOT_COUNTED and (stay.end is None or r["start_on"] < stay.end)
+        ]
+        if (stay.end is not None and (stay.end - stay.start).days < 8) or not homes:
+            continue
+        denominator += 1
+        numerator += bool(homes[0]["is_kin"])
+    return _share("KIN-01", start, end, numerator, denominator, mature=truth.cutoff >= end)
+
+
+def adjudicated_in_time(truth: Truth, start: dt.date, end: dt.date) -> Measure:
+    """CRT-02: dependency petitions adjudicated within 60 days, of those filed six months before the cut-off."""
+    held: dict[int, list[dt.date]] = defaultdict(list)
+    for hearing in truth.known("hearings"):
+        told = hearing["outcome_entered_on"] is not None and hearing["outcome_entered_on"] <= truth.cutoff
+        if hearing["kind"] == "adjudication" and hearing["status"] == "held" and told:
+            held[hearing["case_id"]].append(hearing["held_at"].date())
+    closed = {
+        c["case_id"]: c["closed_on"]
+        for c in truth.known("court_cases")
+        if c["closed_on"] is not None and c["closed_entered_on"] <= truth.cutoff
+    }
+    numerator = denominator = 0
+    for petition in truth.known("petitions"):
+        filed = petition["filed_on"]
+        if petition["kind"] != "dependency" or not start <= filed <= end or add_months(filed, 6) > truth.cutoff:
+            continue
+        first = min((d for d in held[petition["case_id"]] if d >= filed), default=None)
+        decided = petition["disposition_on"]
+        if decided is not None and petition["disposition_entered_on"] > truth.cutoff:
+            decided = None
+        dropped = decided is not None and petition["disposition"] in ("dismissed", "withdrawn")
+        if dropped and decided is not None and (first is None or decided <= first):
+            continue
+        watched = max(closed.get(petition["case_id"], truth.cutoff), filed)
+        if (first is None or (first - filed).days > 60) and (watched - filed).days < 60:
+            continue
+        denominator += 1
+        numerator += first is not None and (first - filed).days <= 60
+    return _share("CRT-02", start, end, numerator, denominator, variant="within_60_days")
+
+
+def continued(truth: Truth, start: dt.date, end: dt.date) -> Measure:
+    """CRT-11: hearings continued, of those scheduled in the period whose outcome is known."""
+    numerator = denominator = 0
+    for hearing in truth.known("hearings"):
+        day = hearing["scheduled_at"].date()
+        known = hearing["outcome_entered_on"] is not None and hearing["outcome_entered_on"] <= truth.cutoff
+        if not start <= day <= min(end, truth.cutoff) or not known or hearing["status"] == "scheduled":
+            continue
+        denominator += 1
+        numerator += hearing["status"] == "continued"
+    return _share("CRT-11", start, end, numerator, denominator)

@@ -172,7 +172,7 @@ def test_appointment_within_30_days_of_the_need(told: Told) -> None:
         if name in kept:
             told.add("treatments", treatment_id=number, person_id=number, kind="sud", admitted_on=d(kept[name]),
                      first_service_on=d(kept[name]))  # fmt: skip
-    found = tm.sud_appointment(told.at("2024-06-20"), d("2024-01-01"), d("2024-12-31"))
+    found = tm.first_appointment(told.at("2024-06-20"), d("2024-01-01"), d("2024-12-31"), "PAR-02", "sud", 30)
     assert (found.numerator, found.denominator) == (5, 7)
 
 
@@ -185,7 +185,10 @@ def test_without_a_usable_consent_a_parent_is_not_observable(told: Told, change:
     consent = {"person_id": 1, "recipient": "court_team", "tpo": False, "signed_on": d("2024-01-01"),
                "expires_on": d("2026-01-01")}  # fmt: skip
     told.add("consents", **{**consent, **change})
-    assert tm.sud_appointment(told.at("2024-06-20"), d("2024-01-01"), d("2024-12-31")).denominator == 0
+    assert (
+        tm.first_appointment(told.at("2024-06-20"), d("2024-01-01"), d("2024-12-31"), "PAR-02", "sud", 30).denominator
+        == 0
+    )
 
 
 def test_permanency_hearing_within_12_months_of_entering_care(told: Told) -> None:
