@@ -160,38 +160,51 @@ def contradictions(found: dict[Pair, Verdict]) -> list[list[Pair]]:
 
     Deterministic; every set is taken out before the next is looked for, so no pair is in two sets.
     """
-    must = {p for p, v in found.items() if v.level == "must_link"}
+    near: dict[Key, set[Key]] = defaultdict(set)
+    for (a, b), verdict in found.items():
+        if verdict.level == "must_link":
+            near[a].add(b)
+            near[b].add(a)
+    group: dict[Key, Key] = {}
+    for start in sorted(near):
+        waiting = [start] if start not in group else []
+        while waiting:
+            here = waiting.pop()
+            if here not in group:
+                group[here] = start
+                waiting += near[here]
     sets: list[list[Pair]] = []
     for pair in sorted(p for p, v in found.items() if v.level == "cannot_link"):
+        # Most pairs are in no chain at all: only ends of one chain are worth the search.
+        if group.get(pair[0], pair[0]) != group.get(pair[1], pair[1]):
+            continue
         clash: list[Pair] = []
-        while path := _path(pair, must):
+        while path := _path(pair, near):
             clash += path
-            must -= set(path)
+            for a, b in path:
+                near[a].discard(b)
+                near[b].discard(a)
         if clash:
             sets.append([*clash, pair])
     return sets
 
 
-def _path(pair: Pair, must: set[Pair]) -> list[Pair]:
+def _path(pair: Pair, near: dict[Key, set[Key]]) -> list[Pair]:
     """The shortest chain of must-links from one end of ``pair`` to the other."""
-    near: dict[Key, list[Key]] = defaultdict(list)
-    for a, b in sorted(must):
-        near[a].append(b)
-        near[b].append(a)
     start, end = pair
     came: dict[Key, Key | None] = {start: None}
     waiting = deque([start])
     while waiting and end not in came:
         here = waiting.popleft()
-        for other in near[here]:
+        for other in sorted(near.get(here, ())):
             if other not in came:
                 came[other] = here
                 waiting.append(other)
     path: list[Pair] = []
-    here_or_none: Key | None = end if end in came else None
-    while here_or_none is not None and (before := came[here_or_none]) is not None:
-        path.append(pair_of(before, here_or_none))
-        here_or_none = before
+    step: Key | None = end if end in came else None
+    while step is not None and (before := came[step]) is not None:
+        path.append(pair_of(before, step))
+        step = before
     return path
 
 
