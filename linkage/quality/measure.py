@@ -44,7 +44,7 @@ BREAKDOWNS = {
     "SSN": "case when ssn is not null then 'SSN present' else 'no SSN' end",
 }
 UNKNOWN = "not recorded"
-#: Below this ratio of recalls a group is marked.
+#: Below this ratio of recalls a group is marked, unless its interval reaches 1: few pairs may fall so by chance.
 FAIR_RATIO = 0.9
 FIELDS = {
     "given name": "first_std",
@@ -455,7 +455,7 @@ def _ratios(figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
                     "low": found.low if found else None,
                     "high": found.high if found else None,
                     "n": line["n"],
-                    "is_low": found is not None and found.value < FAIR_RATIO,
+                    "is_low": found is not None and found.value < FAIR_RATIO and found.high < 1,
                 }
             )
     return out

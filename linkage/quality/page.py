@@ -204,10 +204,10 @@ def _accuracy(accuracy: list[dict[str, Any]], is_night: bool) -> str:
 
 def _fairness(accuracy: list[dict[str, Any]], ratios: list[dict[str, Any]]) -> str:
     parts = [
-        "<h2>For whom it is worse</h2><p>Each group against the largest one of its kind; below 0.90 a ratio is marked. "
-        "“Found without numbers” takes linked named pairs whose SSN or Medicaid number agrees and asks how many of "
-        "them names, dates and places alone would have joined, pair by pair: it says who is harder to find by name. "
-        "Groups with one to ten pairs on either side are hidden.</p>"
+        "<h2>For whom it is worse</h2><p>Each group against the largest one of its kind; below 0.90, where the "
+        "interval stays below 1, a ratio is marked. “Found without numbers” takes linked named pairs whose SSN or "
+        "Medicaid number agrees and asks how many of them names, dates and places alone would have joined, pair by "
+        "pair: it says who is harder to find by name. Groups with one to ten pairs on either side are hidden.</p>"
     ]
     for measured, basis in (("recall", "truth"), ("precision", "truth"), ("found without numbers", "numbers")):
         lines = [x for x in accuracy if x["breakdown"] and x["measure"] == measured and x["basis"] == basis]

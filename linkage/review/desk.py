@@ -240,14 +240,15 @@ class Desk:
             where relationship in ('mother_of', 'father_of', 'putative_father_of', 'parent_of')
         )
         select m.source_system, m.source_record_id, t.label,
-            string_agg(concat_ws(' ', o.first_std, o.last_std, o.dob), ' / ' order by o.dob, o.rid)
+            string_agg(nullif(concat_ws(' ', o.first_std, o.last_std, o.dob), ''), ' / ' order by o.dob, o.rid)
         from told t join own m on m.rid = t.me join own o on o.rid = t.other
         semi join wanted w on w.source_system = m.source_system and w.source_record_id = m.source_record_id
         group by all order by all
         """).fetchall()
         kin: dict[reviewed.Key, dict[str, str]] = {}
         for system, record, label, names in found:
-            kin.setdefault((system, record), {})[label] = names
+            if names:
+                kin.setdefault((system, record), {})[label] = names
         return kin
 
     def decide(self, item: str, level: str, reason: str) -> Told:

@@ -25,6 +25,8 @@ _WORDS = {"same": "must_link", "different": "cannot_link", "unsure": "unsure"}
 _WIDTH = (15, 26, 44, 36, 46, 46, 12, 13, 34)
 #: What a workbook on the way back may weigh at most: ours has a few hundred kilobytes.
 MAX_BYTES, MAX_ROWS = 20_000_000, 20_000
+#: A cell holds 32,767 characters; nobody reads this many.
+MAX_CELL = 8_000
 
 
 def _check(values: list[str]) -> str:
@@ -33,6 +35,11 @@ def _check(values: list[str]) -> str:
 
 def _told(record: dict[str, str]) -> str:
     return "\n".join(f"{label}: {value}" for label, value in record.items())
+
+
+def _plain(text: str) -> str:
+    """``text`` as a cell can hold it and give it back: no control characters, no blanks around it, not too long."""
+    return "".join(c for c in text if c == "\n" or c >= " ")[:MAX_CELL].strip()
 
 
 def export(desk: Desk, path: Path, limit: int = 200) -> int:
@@ -48,7 +55,7 @@ def export(desk: Desk, path: Path, limit: int = 200) -> int:
     sheet.append([*_HEAD, *_ANSWERS])
     for question in questions:
         a, b = (_told(records[key]) for key in question.pair)
-        shown = [question.item, question.why, question.words, question.consequence, a, b]
+        shown = [_plain(v) for v in (question.item, question.why, question.words, question.consequence, a, b)]
         sheet.append([None] * len(_HEAD))
         for column, value in enumerate([*shown, _check(shown)], start=1):
             cell = sheet.cell(sheet.max_row, column)

@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
         [
             {"source_system": "court", "source_record_id": "P1", "row_kind": "primary", "source_table": "parties",
              "first_name": FORMULA, "last_name": "DIAZ", "birth_date": "1990-02-03", "ssn": "123-00-4567",
-             "address_line": "1 Oak St", "full_name": None},
+             "address_line": "1 Oak St", "full_name": None, "record_role": "adult \x07"},
             {"source_system": "court", "source_record_id": "P1", "row_kind": "alias", "source_table": "parties",
              "last_name": "PEREZ", "birth_date": None, "full_name": None},
         ],
