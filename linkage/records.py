@@ -71,9 +71,91 @@ def _input(con: duckdb.DuckDBPyConnection, relation: str) -> None:
     con.execute(f"create or replace table input_rows as select {', '.join(parts)} from {relation}")
 
 
+def _standard_values(con: duckdb.DuckDBPyConnection) -> None:
+    """Every distinct name, address, city and ZIP of ``input_rows`` standardised once: rows share most of them.
+
+    Tables ``given_of, last_of, middle_of, maiden_of, address_of, city_of, zip_of``, keyed by ``raw``, and ``full_of``
+    for names written as one string.
+    """
+    particles = in_list(PARTICLES)
+
+    def distinct(*columns: str) -> str:
+        parts = (
+            f"select distinct {c} as raw from {t} where {c} is not null" for c, t in (x.split("@") for x in columns)
+        )
+        return " union ".join(parts)
+
+    con.execute("""
+    create or replace table full_of as
+    select raw, parsed."last" as last_words, nullif(array_to_string(parsed.given, ' '), '') as given_words,
+        parsed.suffix as suffix
+    from (select raw, kw_parse_full(raw) as parsed from (
+        select distinct full_name as raw from input_rows
+        where full_name is not null and first_name is null and last_name is null))
+    """)
+    con.execute(f"""
+    create or replace table given_of as
+    with worded as (select raw, kw_words(raw) as words
+                    from ({distinct("first_name@input_rows", "given_words@full_of")})),
+    flagged as (
+        select raw, words, kw_is_placeholder(words) as is_placeholder, kw_birth_order(words) as birth_order,
+            coalesce(split_part(words, ' ', 1) in {in_list(placeholders.DOE_COMPANIONS)}, false) as is_companion,
+            kw_strip_words(string_split(coalesce(kw_name(words), ''), ' ')) as tokens,
+            case when contains(words, ' ') then kw_suffix(string_split(words, ' ')[-1]) end as suffix
+        from worded)
+    -- A first word of two letters is the front half of a name (LA TOYA, JO ANN), not an initial.
+    select raw, words, is_placeholder, birth_order, is_companion, suffix,
+        case when len(tokens) > 1 and length(tokens[1]) = 2 then tokens[1] || tokens[2] else tokens[1] end as first,
+        case when len(tokens) > 1 and length(tokens[1]) = 2 then tokens[3] else tokens[2] end as second,
+        case when len(tokens) > 1 then array_to_string(tokens, '') end as joined
+    from flagged
+    """)
+    con.execute(f"""
+    create or replace table last_of as
+    with worded as (select raw, kw_words(raw) as words from ({distinct("last_name@input_rows", "last_words@full_of")})),
+    flagged as (
+        select raw, words,
+            coalesce(replace(words, ' ', '') in {in_list(placeholders.SURNAMES)}, false) as is_placeholder,
+            coalesce(words in ('DOE', 'ROE'), false) as is_doe,
+            kw_strip_words(string_split(coalesce(kw_name(words), ''), ' ')) as tokens,
+            kw_suffix(string_split(words, ' ')[-1]) as suffix
+        from worded)
+    select raw, is_placeholder, is_doe, suffix, nullif(array_to_string(tokens, ''), '') as whole,
+        list_filter(tokens, lambda x: x not in {particles} and length(x) > 1) as parts
+    from flagged
+    """)
+    con.execute(f"""
+    create or replace table middle_of as
+    select raw, kw_is_placeholder(array_to_string(tokens, ' ')) as is_placeholder, tokens[1] as first
+    from (select raw, kw_strip_words(string_split(coalesce(kw_name(kw_words(raw)), ''), ' ')) as tokens
+          from ({distinct("middle_name@input_rows")}))
+    """)
+    con.execute(f"""
+    create or replace table maiden_of as
+    select raw, nullif(replace(kw_name(kw_words(raw)), ' ', ''), '') as std from ({distinct("maiden_name@input_rows")})
+    """)
+    con.execute(f"""
+    create or replace table address_of as
+    with worded as (select raw, kw_words(raw) as words, kw_words(replace(raw, '#', ' APT ')) as unit_words
+                    from ({distinct("address_line@input_rows")})),
+    parsed as (select raw, kw_address_words(words, unit_words) as address from worded)
+    -- In alphabetical order: OAK HILL, MAIN ST and MAIN ST OAK HILL are one address.
+    select raw, address.house as house, address.unit as unit,
+        array_to_string(list_sort(string_split(address.street, ' ')), '') as street,
+        list_filter(string_split(address.street, ' '), lambda x: length(x) > 3) as street_words
+    from parsed where address is not null
+    """)
+    con.execute(f"""
+    create or replace table city_of as select raw, kw_name(raw) as std from ({distinct("city@input_rows")})
+    """)
+    con.execute(f"""
+    create or replace table zip_of as select raw, kw_zip(raw) as std from ({distinct("zip@input_rows")})
+    """)
+
+
 def _standard_rows(con: duckdb.DuckDBPyConnection) -> None:
     """``std_rows``: every input row with standardised values, still several rows per record."""
-    particles = in_list(PARTICLES)
+    _standard_values(con)
     ssn_length = con.execute(
         """select length(kw_digits(ssn)) as n from input_rows where length(kw_digits(ssn)) > 4
            group by n order by count(*) desc, n limit 1"""
@@ -82,79 +164,74 @@ def _standard_rows(con: duckdb.DuckDBPyConnection) -> None:
     # and the repeated digit can be checked.
     if ssn_length and ssn_length[0][0] not in (8, 9):
         n = ssn_length[0][0]
-        ssn = f"""case when length(kw_digits(ssn)) = {n} and length(replace(kw_digits(ssn), kw_digits(ssn)[1], '')) > 0
-                  then kw_digits(ssn) end"""
+        ssn = f"""case when length(ssn_digits) = {n} and length(replace(ssn_digits, ssn_digits[1], '')) > 0
+                  then ssn_digits end"""
     else:
-        ssn = "kw_ssn(ssn)"
+        ssn = "case when length(ssn_digits) in (8, 9) and kw_good_ssn(ssn_padded) then ssn_padded end"
     con.execute(f"""
     create or replace table std_rows as
-    with parsed as (
-        select source_system, source_record_id,
-            coalesce(row_kind, 'primary') as row_kind, record_role, delivered_on,
-            kw_words(first_name) as w_first, kw_words(middle_name) as w_middle, kw_words(last_name) as w_last,
-            kw_words(maiden_name) as w_maiden, kw_suffix(name_suffix) as w_suffix,
-            case when first_name is null and last_name is null then kw_parse_full(full_name) end as w_full,
-            kw_date(birth_date) as dob, is_birth_date_estimated, death_date,
-            case left(upper(sex), 1) when 'F' then 'F' when 'M' then 'M' end as sex,
-            {ssn} as ssn,
-            case when length(kw_digits(ssn_last4)) = 4 and kw_digits(ssn_last4) <> '0000' then kw_digits(ssn_last4)
-                 when length(kw_digits(ssn)) = 4 and kw_digits(ssn) <> '0000' then kw_digits(ssn) end as last4,
-            case when length(replace(replace(kw_words(medicaid_id), ' ', ''), left(kw_words(medicaid_id), 1), '')) > 0
-                 then replace(kw_words(medicaid_id), ' ', '') end as medicaid_id,
-            replace(kw_words(mother_medicaid_id), ' ', '') as mother_medicaid_id,
-            kw_address(address_line) as address, kw_name(city) as city, kw_words(state) as state,
-            kw_zip(zip) as zip, county, lower(address_role) as address_role, kw_phone(phone) as phone,
-            race_ethnicity, is_sealed, merged_into_record_id,
-            kw_name(mother_first_name) as mother_first, replace(kw_name(mother_last_name), ' ', '') as mother_last,
-            case_key
-        from input_rows
+    with digits as (
+        select i.*, u.given_words as full_given, u.last_words as full_last, u.suffix as full_suffix,
+            kw_digits(ssn) as ssn_digits, lpad(kw_digits(ssn), 9, '0') as ssn_padded,
+            case when ssn_last4 is not null then kw_digits(ssn_last4) end as last4_digits,
+            case when medicaid_id is not null then replace(kw_words(medicaid_id), ' ', '') end as medicaid_words
+        from input_rows i
+        left join full_of u on u.raw = case when i.first_name is null and i.last_name is null then i.full_name end
         where source_system is not null and source_record_id is not null
-    ), words as (
-        select *,
-            coalesce(w_first, nullif(array_to_string(w_full.given, ' '), '')) as given_words,
-            coalesce(w_last, w_full.last) as last_words
-        from parsed
-    ), flagged as (
-        select *, kw_is_placeholder(given_words) as ph_first,
-            coalesce(replace(last_words, ' ', '') in {in_list(placeholders.SURNAMES)}
-                or (last_words in ('DOE', 'ROE')
-                    and (given_words is null or split_part(given_words, ' ', 1)
-                         in {in_list(placeholders.DOE_COMPANIONS)} or kw_is_placeholder(given_words))), false)
-                as ph_last,
-            kw_birth_order(given_words) as birth_order,
-            kw_strip_words(string_split(coalesce(kw_name(given_words), ''), ' ')) as given_tokens,
-            kw_strip_words(string_split(coalesce(kw_name(last_words), ''), ' ')) as last_tokens,
-            kw_strip_words(string_split(coalesce(kw_name(w_middle), ''), ' ')) as middle_tokens,
-            coalesce(w_suffix, w_full.suffix, kw_suffix(string_split(last_words, ' ')[-1]),
-                case when len(string_split(given_words, ' ')) > 1
-                     then kw_suffix(string_split(given_words, ' ')[-1]) end) as suffix
-        from words
-    ), cleared as (
-        select * exclude (given_tokens, last_tokens),
-            case when ph_first or (ph_last and last_words in ('DOE', 'ROE')) then [] else given_tokens end
-                as given_tokens,
-            case when ph_last then [] else last_tokens end as last_tokens
-        from flagged
     )
-    select * exclude (w_first, w_last, w_maiden, w_suffix, w_full, w_middle, middle_tokens),
-        -- A first word of two letters is the front half of a name (LA TOYA, JO ANN), not an initial.
-        case when len(given_tokens) > 1 and length(given_tokens[1]) = 2 then given_tokens[1] || given_tokens[2]
-             else given_tokens[1] end as first_std,
-        case when kw_is_placeholder(array_to_string(middle_tokens, ' ')) then null
-             else coalesce(middle_tokens[1],
-                 case when len(given_tokens) > 1 and length(given_tokens[1]) = 2 then given_tokens[3]
-                      else given_tokens[2] end) end as middle_std,
-        nullif(array_to_string(last_tokens, ''), '') as last_std,
-        list_filter(last_tokens, lambda x: x not in {particles} and length(x) > 1) as last_parts,
-        case when len(given_tokens) > 1 then array_to_string(given_tokens, '') end as given_joined,
-        address.house as house,
-        -- In alphabetical order: OAK HILL, MAIN ST and MAIN ST OAK HILL are one address.
-        array_to_string(list_sort(string_split(address.street, ' ')), '') as street,
-        list_filter(string_split(address.street, ' '), lambda x: length(x) > 3) as street_words,
-        nullif(replace(kw_name(w_maiden), ' ', ''), '') as maiden_std
-    from cleared
+    select d.source_system, d.source_record_id, coalesce(d.row_kind, 'primary') as row_kind, d.record_role,
+        d.delivered_on,
+        coalesce(g.is_placeholder, false) as ph_first,
+        coalesce(l.is_placeholder
+            or (l.is_doe and (g.words is null or g.is_companion or g.is_placeholder)), false) as ph_last,
+        g.birth_order,
+        coalesce(case when d.name_suffix is not null then kw_suffix(d.name_suffix) end, d.full_suffix, l.suffix,
+            g.suffix) as suffix,
+        case when not (ph_first or (ph_last and l.is_doe)) then g.first end as first_std,
+        case when m.is_placeholder then null
+             else coalesce(m.first, case when not (ph_first or (ph_last and coalesce(l.is_doe, false)))
+                                         then g.second end) end as middle_std,
+        case when not (ph_first or (ph_last and l.is_doe)) then g.joined end as given_joined,
+        case when not ph_last then l.whole end as last_std,
+        case when ph_last then [] else coalesce(l.parts, []) end as last_parts,
+        w.std as maiden_std,
+        kw_date(d.birth_date) as dob, d.is_birth_date_estimated, d.death_date,
+        case left(upper(d.sex), 1) when 'F' then 'F' when 'M' then 'M' end as sex,
+        {ssn} as ssn,
+        case when length(last4_digits) = 4 and last4_digits <> '0000' then last4_digits
+             when length(ssn_digits) = 4 and ssn_digits <> '0000' then ssn_digits end as last4,
+        case when length(replace(medicaid_words, left(medicaid_words, 1), '')) > 0 then medicaid_words end
+            as medicaid_id,
+        case when d.mother_medicaid_id is not null then replace(kw_words(d.mother_medicaid_id), ' ', '') end
+            as mother_medicaid_id,
+        a.raw is not null as has_address, a.house, a.unit, a.street, a.street_words,
+        c.std as city, upper(d.state) as state, z.std as zip, d.county, lower(d.address_role) as address_role,
+        case when d.phone is not null then kw_phone(d.phone) end as phone,
+        d.race_ethnicity, d.is_sealed, d.merged_into_record_id,
+        case when d.mother_first_name is not null then kw_name(d.mother_first_name) end as mother_first,
+        case when d.mother_last_name is not null then replace(kw_name(d.mother_last_name), ' ', '') end as mother_last,
+        d.case_key
+    from digits d
+    left join given_of g on g.raw = coalesce(d.first_name, d.full_given)
+    left join last_of l on l.raw = coalesce(d.last_name, d.full_last)
+    left join middle_of m on m.raw = d.middle_name
+    left join maiden_of w on w.raw = d.maiden_name
+    left join address_of a on a.raw = d.address_line
+    left join city_of c on c.raw = d.city
+    left join zip_of z on z.raw = d.zip
     """)
-    con.execute("drop table input_rows")
+    for table in (
+        "input_rows",
+        "full_of",
+        "given_of",
+        "last_of",
+        "middle_of",
+        "maiden_of",
+        "address_of",
+        "city_of",
+        "zip_of",
+    ):
+        con.execute(f"drop table {table}")
 
 
 def _folded(con: duckdb.DuckDBPyConnection) -> None:
@@ -189,34 +266,62 @@ def _folded(con: duckdb.DuckDBPyConnection) -> None:
     ]
     order = """order by case row_kind when 'primary' then 0 when 'alias' then 1 else 2 end,
                delivered_on desc nulls last"""
-    single = con.execute("select count(*) = count(distinct (source_system, source_record_id)) from std_rows").fetchall()
-    if single[0][0]:
+    # A record of one row needs no folding, and most have one.
+    con.execute(
+        "create or replace table several as select source_system, source_record_id from std_rows "
+        "group by all having count(*) > 1"
+    )
+    con.execute("create or replace table folded as " + _fold(chosen, order, True))
+    con.execute("insert into folded by name " + _fold(chosen, order, False))
+    con.execute("drop table several")
+    con.execute("drop table std_rows")
+    clash = con.execute("select count(*) - count(distinct rid) from folded").fetchall()[0][0]
+    if clash:
+        raise RuntimeError("two record keys have one hash; linkage cannot tell them apart")
+
+
+def _fold(chosen: list[str], order: str, is_single: bool) -> str:
+    """The query of ``folded`` for records of one row, or of several."""
+    if is_single:
         picks = ",\n".join(chosen)
-        wrap, group = "[{0}]", ""
+        wrap, join, group = "[{0}]", "anti", ""
     else:
         picks = ",\n".join(f"first({c} {order}, {c}) filter ({c} is not null) as {c}" for c in chosen)
-        wrap, group = "list(distinct {0}) filter ({0} is not null)", "group by source_system, source_record_id"
-
-    def every(expression: str) -> str:
-        return wrap.format(expression)
+        wrap, join, group = (
+            "list(distinct {0}) filter ({0} is not null)",
+            "semi",
+            "group by source_system, source_record_id",
+        )
 
     def only(expression: str) -> str:
-        return expression if single[0][0] else f"bool_or({expression})"
+        return expression if is_single else f"bool_or({expression})"
 
     def newest(expression: str) -> str:
-        return expression if single[0][0] else f"max({expression})"
+        return expression if is_single else f"max({expression})"
 
-    at_home = "coalesce(address_role is distinct from 'placement' and (address is not null or zip is not null), false)"
+    def several(*expressions: str) -> str:
+        """All values of the expressions over the record's rows, in order, each once."""
+        if is_single and len(expressions) == 1:
+            return f"case when {expressions[0]} is null then [] else [{expressions[0]}] end"
+        if is_single:
+            return f"list_sort(list_distinct([{', '.join(expressions)}]))"  # distinct drops NULL
+        return f"list_sort(list_distinct(flatten([{', '.join(wrap.format(e) for e in expressions)}])))"
+
+    at_home = "coalesce(address_role is distinct from 'placement' and (has_address or zip is not null), false)"
     place = "coalesce(zip, city)"
-    unit = "house is not null or street is not null"
-    key = f"""case when {unit} then concat_ws('|', coalesce(house, ''), street,
-              coalesce(address.unit, ''), {place}) end"""
-    building = f"""case when {unit} then concat_ws('|', coalesce(house, ''), street,
-                   {place}) end"""
-    street = "case when house is not null then house || '|' || street end"
-    real = "case when address_role is distinct from 'office' then {0} end"
-    con.execute(f"""
-    create or replace table folded as
+    is_real = "address_role is distinct from 'office'"
+    has_unit = f"{is_real} and (house is not null or street is not null)"
+    key = f"case when {has_unit} then concat_ws('|', coalesce(house, ''), street, coalesce(unit, ''), {place}) end"
+    building = f"case when {has_unit} then concat_ws('|', coalesce(house, ''), street, {place}) end"
+    street = f"case when {is_real} and house is not null then house || '|' || street end"
+    if is_single:
+        forms = "list_sort(list_distinct(list_concat([last_std, maiden_std], last_parts)))"
+    else:
+        forms = (
+            "list_sort(list_distinct(flatten([list(distinct last_std) filter (last_std is not null), "
+            "list(distinct maiden_std) filter (maiden_std is not null), flatten(list(last_parts))])))"
+        )
+    return f"""
     select source_system, source_record_id,
         (md5_number_lower(source_system || chr(31) || source_record_id) >> 1)::bigint as rid,
         {newest("record_role")} as record_role, {newest("delivered_on")} as delivered_on,
@@ -224,22 +329,15 @@ def _folded(con: duckdb.DuckDBPyConnection) -> None:
         {only("coalesce(is_sealed, false)")} as is_sealed,
         {only("ph_first or ph_last")} as has_placeholder_name,
         {only("coalesce(address_role = 'placement', false)")} as has_placement,
-        {only(at_home)}
-            as has_home,
-        list_sort(list_distinct(list_filter(list_concat({every("first_std")}, {every("given_joined")}),
-            lambda x: x is not null))) as first_names,
-        list_sort(list_distinct(list_filter(list_concat(list_concat({every("last_std")}, {every("maiden_std")}),
-            flatten({every("last_parts")})), lambda x: x is not null))) as last_forms,
-        list_sort(list_distinct(list_filter({every(real.format(key))}, lambda x: x is not null))) as addr_keys,
-        list_sort(list_distinct(list_filter({every(real.format(building))}, lambda x: x is not null))) as bldg_keys,
-        list_sort(list_distinct(list_filter({every(real.format(street))}, lambda x: x is not null))) as street_keys,
-        list_sort(list_distinct(list_filter({every(real.format("zip"))}, lambda x: x is not null))) as zips
-    from std_rows {group}
-    """)
-    con.execute("drop table std_rows")
-    clash = con.execute("select count(*) - count(distinct rid) from folded").fetchall()[0][0]
-    if clash:
-        raise RuntimeError("two record keys have one hash; linkage cannot tell them apart")
+        {only(at_home)} as has_home,
+        {several("first_std", "given_joined")} as first_names,
+        {forms} as last_forms,
+        {several(key)} as addr_keys,
+        {several(building)} as bldg_keys,
+        {several(street)} as street_keys,
+        {several(f"case when {is_real} then zip end")} as zips
+    from std_rows {join} join several using (source_system, source_record_id) {group}
+    """
 
 
 def _hygiene(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:

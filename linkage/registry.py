@@ -19,8 +19,8 @@ record (people) or a person (families); the registry does not care.
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
-import hashlib
 import hmac
 import os
 from collections import defaultdict
@@ -28,10 +28,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+from linkage.store import quoted
+
+_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ")
 _SCHEMA = pa.schema(
     [
         ("sequence", pa.int64()),
@@ -51,13 +54,8 @@ class LedgerError(Exception):
 
 def mint(secret: bytes, kind: str, counter: int) -> str:
     """The ID number ``counter`` (from 0) of ``kind`` (``person`` or ``family``): 26 characters of base32."""
-    digest = hmac.new(secret, f"{kind}:{counter}".encode(), hashlib.sha256).digest()
-    number = int.from_bytes(digest[:17], "big") >> 6  # 130 bits
-    out = []
-    for _ in range(26):
-        out.append(_ALPHABET[number & 31])
-        number >>= 5
-    return "".join(reversed(out))
+    digest = hmac.digest(secret, f"{kind}:{counter}".encode(), "sha256")
+    return base64.b32encode(digest[:20])[:26].translate(_CROCKFORD).decode()
 
 
 @dataclass(frozen=True)
@@ -81,6 +79,7 @@ class State:
     since: dict[str, dt.date] = field(default_factory=dict)
     last_of: dict[str, str] = field(default_factory=dict)  # the ended ID a member was in most recently
     order: dict[str, int] = field(default_factory=dict)  # ID -> counter it was minted with
+    minted: int = 0
     ended: dict[str, str | None] = field(default_factory=dict)  # ended ID -> heir, if any
     sequence: int = 0
     cut: dt.date | None = None
@@ -108,6 +107,7 @@ class Registry:
     def __init__(self, folder: Path, kind: str) -> None:
         self.kind = kind
         self.folder = folder / kind
+        self._until = dt.date.max
 
     def events(self, until: dt.date | None = None) -> list[Event]:
         """All events up to and including the cut ``until``, in order."""
@@ -161,13 +161,183 @@ class Registry:
             os.replace(part, path)
         return ids, events, replay(events, state)
 
+    def update_table(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        groups: str,
+        cut: dt.date,
+        secret: bytes,
+        persist: bool = True,
+        cause: str = "new_evidence",
+    ) -> dict[str, int]:
+        """:meth:`update` for a table ``groups(label, member)`` of any size; returns the number of events of each kind.
+
+        Makes the tables ``registry_ids(label, id)`` and ``registry_members(member, id, since)``. Groups that stand
+        exactly as they did are settled in SQL, and so are groups of members never seen; only the others need
+        :func:`assign`. Groups never seen get their IDs after the others, in the order of their first members.
+        """
+        self.load(con, cut)
+        con.execute(f"""
+        create or replace temp table kw_grouped as
+        select g.label, g.member, s.id, s.since, l.id as last_id
+        from {groups} g left join registry_state s using (member) left join registry_last l using (member)
+        """)
+        con.execute("""
+        create or replace temp table kw_kind as
+        select g.*, coalesce(g.known = g.n and g.one and i.n = g.n, false) as is_settled,
+            g.known = 0 and g.former = 0 as is_new
+        from (select label, count(*) as n, count(id) as known, count(last_id) as former, min(id) = max(id) as one,
+                     min(id) as id, min(member) as first from kw_grouped group by label) g
+        left join (select id, count(*) as n from registry_state group by id) i using (id)
+        """)
+        con.execute("""
+        create or replace temp table kw_restless as
+        select g.* from kw_grouped g semi join (select label from kw_kind where not is_settled and not is_new)
+        using (label)
+        """)
+        con.execute("""
+        create or replace temp table kw_left as
+        select s.member, s.id, s.since from registry_state s
+        anti join (select id from kw_kind where is_settled) using (id)
+        """)
+        state = self._part_of_state(con)
+        members: dict[str, list[str]] = defaultdict(list)
+        labels: dict[str, object] = {}
+        for label, member in con.execute("select label, member from kw_restless").fetchall():
+            members[str(label)].append(member)
+            labels[str(label)] = label
+        ids, events = assign(members, state, cut, secret, self.kind, cause)
+        sequence, counter = state.sequence + len(events), state.minted + sum(e.event == "mint" for e in events)
+        fresh = con.execute("select label from kw_kind where is_new order by first").fetchnumpy()["label"]
+        minted = [mint(secret, self.kind, counter + i) for i in range(len(fresh))]
+        con.register("kw_minted", pa.table({"label": fresh, "id": minted}))
+        con.execute("create or replace temp table kw_fresh as select * from kw_minted")
+        con.unregister("kw_minted")
+        schema = pa.table({n: pa.array([getattr(e, n) for e in events], _SCHEMA.field(n).type) for n in _SCHEMA.names})
+        con.register("kw_events_in", schema)
+        con.execute("create or replace temp table kw_events as select * from kw_events_in")
+        con.unregister("kw_events_in")
+        if len(fresh):
+            con.execute(
+                "insert into kw_events by name select ? + row_number() over (order by k.first) - 1 as sequence, "
+                "?::date as cut, 'mint' as event, h.id, ? as cause from kw_fresh h join kw_kind k using (label)",
+                [sequence, cut, cause],
+            )
+            con.execute(
+                "insert into kw_events by name "
+                "select ? + row_number() over (order by k.first, g.member) - 1 as sequence, "
+                "?::date as cut, 'assign' as event, h.id, g.member, ? as cause "
+                "from kw_grouped g join kw_fresh h using (label) join kw_kind k using (label)",
+                [sequence + len(fresh), cut, cause],
+            )
+        tally = dict(con.execute("select event, count(*) from kw_events group by event order by event").fetchall())
+        if tally and persist:
+            newest = con.execute("select max(cut) from registry_ledger").fetchall()[0][0]
+            if newest is not None and newest > cut:
+                raise LedgerError("later nights are already recorded; replay this one without persisting")
+            first = con.execute("select min(sequence) from kw_events").fetchall()[0][0]
+            self.folder.mkdir(parents=True, exist_ok=True)
+            path = self.folder / f"{first:012d}.parquet"
+            part = path.with_name(path.name + ".part")
+            con.execute(
+                f"copy (select {', '.join(_SCHEMA.names)} from kw_events order by sequence) to {quoted(part)} "
+                "(format parquet, compression zstd)"
+            )
+            os.replace(part, path)
+        con.register(
+            "kw_ids_in", pa.table({"label": pa.array([str(k) for k in ids], pa.string()), "id": list(ids.values())})
+        )
+        con.execute("""
+        create or replace table registry_ids as
+        select label, id from kw_kind where is_settled union all select label, id from kw_fresh
+        union all select k.label, i.id from kw_ids_in i join kw_kind k on k.label::varchar = i.label
+        """)
+        con.unregister("kw_ids_in")
+        con.execute(
+            "create or replace table registry_members as select g.member, i.id, "
+            "case when g.id = i.id then g.since else ?::date end as since "
+            "from kw_grouped g join registry_ids i using (label)",
+            [cut],
+        )
+        return tally
+
+    def load(self, con: duckdb.DuckDBPyConnection, until: dt.date) -> None:
+        """The ledger as tables: ``registry_ledger`` (all of it), ``registry_state(member, id, since)`` on day
+        ``until``, and ``registry_last(member, id)``, the ID a member most recently left."""
+        files = sorted(self.folder.glob("*.parquet"))
+        if files:
+            source = f"select * from read_parquet([{', '.join(quoted(f) for f in files)}])"
+        else:
+            source = (
+                "select 0::bigint as sequence, null::date as cut, '' as event, '' as id, '' as into_id, '' as member, "
+                "'' as cause where false"
+            )
+        con.execute(f"create or replace temp view registry_ledger as {source}")
+        con.execute(f"""
+        create or replace temp table kw_moves as
+        select member, arg_max(event, sequence) as event, arg_max(id, sequence) as id, arg_max(cut, sequence) as since,
+            arg_max(id, sequence) filter (event = 'unassign') as last_id
+        from registry_ledger where event in ('assign', 'unassign') and cut <= date {quoted(until.isoformat())}
+        group by member
+        """)
+        con.execute(
+            "create or replace temp table registry_state as select member, id, since from kw_moves "
+            "where event = 'assign'"
+        )
+        con.execute(
+            "create or replace temp table registry_last as select member, last_id as id from kw_moves "
+            "where last_id is not null"
+        )
+        con.execute(f"""
+        create or replace temp table registry_issued as
+        select id, row_number() over (order by sequence) - 1 as number from registry_ledger
+        where event = 'mint' and cut <= date {quoted(until.isoformat())}
+        """)
+        con.execute(f"""
+        create or replace temp table registry_ended as
+        select id, into_id from (
+            select id, arg_max(event, sequence) as event, arg_max(coalesce(into_id, ''), sequence) as into_id
+            from registry_ledger where event in ('merge', 'retire', 'reactivate')
+              and cut <= date {quoted(until.isoformat())} group by id)
+        where event <> 'reactivate'
+        """)
+        self._until = until
+
+    def _part_of_state(self, con: duckdb.DuckDBPyConnection) -> State:
+        """What :func:`assign` must know of the loaded ledger to place ``kw_restless``."""
+        state = State()
+        for member, identifier, since in con.execute("select member, id, since from kw_left").fetchall():
+            state.member_of[member], state.since[member] = identifier, since
+        state.last_of = dict(
+            con.execute("select member, last_id from kw_restless where last_id is not null").fetchall()
+        )
+        needed = set(state.member_of.values()) | set(state.last_of.values())
+        con.register("kw_needed", pa.table({"id": pa.array(sorted(needed), pa.string())}))
+        state.order = dict(
+            con.execute("select id, number from registry_issued semi join kw_needed using (id)").fetchall()
+        )
+        state.ended = {
+            identifier: heir or None
+            for identifier, heir in con.execute(
+                "select id, into_id from registry_ended semi join kw_needed using (id)"
+            ).fetchall()
+        }
+        con.unregister("kw_needed")
+        state.minted = con.execute("select count(*) from registry_issued").fetchall()[0][0]
+        state.sequence = con.execute(
+            "select coalesce(max(sequence) + 1, 0) from registry_ledger "
+            f"where cut <= date {quoted(self._until.isoformat())}"
+        ).fetchall()[0][0]
+        return state
+
 
 def replay(events: Iterable[Event], state: State | None = None) -> State:
     """Apply events in order."""
     s = state or State()
     for e in events:
         if e.event == "mint":
-            s.order[e.id] = len(s.order)
+            s.order[e.id] = s.minted
+            s.minted += 1
         elif e.event == "unassign":
             if s.member_of.pop(e.member or "", None) is not None:
                 s.last_of[e.member or ""] = e.id
@@ -228,7 +398,7 @@ def assign(
         if number not in given and identifier not in used:
             given[number] = reborn[number] = identifier
             used.add(identifier)
-    counter = len(state.order)
+    counter = state.minted
     for number, (_, _, _members) in enumerate(named):
         if number in reborn:
             emit("reactivate", reborn[number])

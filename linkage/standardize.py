@@ -123,7 +123,7 @@ def install(con: duckdb.DuckDBPyConnection) -> None:
     ``kw_date(text)``                YYYY-MM-DD as text, even when no such day exists; NULL for placeholders
     ``kw_phone(text)``               ten digits or NULL
     ``kw_zip(text)``                 first five digits, or the whole code where it is no US code
-    ``kw_address(text)``             struct(house, street, unit, words)
+    ``kw_address_words(words, words)``  struct(house, street, unit) of the words, and of those with # read as APT
     """
     strong, words = in_list(placeholders.OPENING_WORDS), in_list([*placeholders.OPENING_WORDS, *placeholders.WORDS])
     allowed = in_list([*placeholders.OPENING_WORDS, *placeholders.WORDS, *placeholders.FILLERS])
@@ -189,13 +189,12 @@ def install(con: duckdb.DuckDBPyConnection) -> None:
             '0'), '')""",
         r"""kw_without_unit(w) as trim(regexp_replace(w,
             '(\b(APT|APARTMENT|UNIT|STE|SUITE|LOT|TRLR|RM|ROOM|FL|FLOOR|NO|NUM)\s+|#\s*)([A-Z0-9]+)\s*$', ''))""",
-        f"""kw_address(t) as (case when kw_words(t) is null
-                or regexp_matches(kw_words(t), {quoted(placeholders.ADDRESS_PATTERN)}) then null
+        f"""kw_address_words(w, u) as (case when w is null
+                or regexp_matches(w, {quoted(placeholders.ADDRESS_PATTERN)}) then null
             else struct_pack(
-                house := nullif(regexp_extract(kw_words(t), '^([0-9]+[A-Z]?) ', 1), ''),
-                street := nullif(kw_street_words(trim(regexp_replace(kw_without_unit(kw_words(replace(t::varchar, '#',
-                    ' APT '))), '^[0-9]+[A-Z]? ', ''))), ''),
-                unit := kw_unit_of(kw_words(replace(t::varchar, '#', ' APT ')))) end)""",
+                house := nullif(regexp_extract(w, '^([0-9]+[A-Z]?) ', 1), ''),
+                street := nullif(kw_street_words(trim(regexp_replace(kw_without_unit(u), '^[0-9]+[A-Z]? ', ''))), ''),
+                unit := kw_unit_of(u)) end)""",
     ]
     for macro in macros:
         con.execute(f"create or replace macro {macro}")

@@ -10,19 +10,19 @@ import numpy as np
 
 from linkage.model import ModelCard, Thresholds, versions
 from linkage.person import edges as edge_work
-from linkage.person import people
+from linkage.person import nightly, people
 from linkage.person.blocking import block
-from linkage.person.comparisons import choose, settings
+from linkage.person.comparisons import choose
 from linkage.person.mixture import Floats, Ints, Mixture, fit
 from linkage.person.relational import train_pools
-from linkage.person.scoring import Scorer
+from linkage.person.scoring import Scorer, splink_model
 from linkage.records import read_summary
 from linkage.store import connect, quoted, sha256, write_json
 
 #: Blocked pairs looked at in training; more changes nothing but the time.
-MAX_TRAINING_PAIRS = 1_500_000
-#: Records whose every pair is the sample of strangers.
-SAMPLED_RECORDS = 900
+MAX_TRAINING_PAIRS = 150_000
+#: Pairs of strangers drawn at random.
+SAMPLED_PAIRS = 120_000
 #: With fewer young children than this there is one model.
 MIN_CHILDREN = 400
 
@@ -33,30 +33,35 @@ def _fit_model(
     where = {"adult": "not is_child", "child": "is_child", "every": "true"}[kind]
     comparisons = choose(con, where)
     names = [c.name for c in comparisons]
-    start = settings(comparisons)
     model_of = {"adult": "not (l.is_child or r.is_child)", "child": "(l.is_child or r.is_child)", "every": "true"}[kind]
     con.execute(f"""
     create or replace table kw_train as
-    select p.rid_l, p.rid_r from {pairs} p join records l on l.rid = p.rid_l join records r on r.rid = p.rid_r
+    select p.rid_l, p.rid_r from {pairs} p join (select rid, is_child from records) l on l.rid = p.rid_l
+    join (select rid, is_child from records) r on r.rid = p.rid_r
     where {model_of}
     """)
     n_pairs = con.execute("select count(*) from kw_train").fetchall()[0][0]
     keep = max(1, -(-n_pairs // MAX_TRAINING_PAIRS))
     if keep > 1:
         con.execute(f"create or replace table kw_train as select * from kw_train where hash(rid_l, rid_r) % {keep} = 0")
-    scorer.compare(start, "kw_train", "kw_seen")
+    scorer.levels(comparisons, "kw_train", "kw_seen")
     seen = scorer.patterns("kw_seen", names)
-    seen = (seen[0], seen[1] * keep)
-    # The child model also meets pairs of a child and an adult, so its strangers are children against anybody.
+    seen = (seen[0], seen[1] * (n_pairs / max(float(seen[1].sum()), 1.0)))
+    # Everybody in a drawn order beside everybody in the same order, moved on: each pair is drawn by itself. The child
+    # model also meets pairs of a child and an adult, so its strangers are children against anybody.
     con.execute(f"""
     create or replace table kw_sample as
-    with one as (select rid from records where {where} order by hash(rid), rid limit {SAMPLED_RECORDS}),
-    other as (select rid from records where {"true" if kind == "child" else where}
-              order by hash(rid), rid limit {SAMPLED_RECORDS})
+    with one as (select rid, row_number() over (order by hash(rid), rid) as i from records where {where}
+                 qualify i <= {SAMPLED_PAIRS}),
+    other as (select rid, row_number() over (order by hash(rid, 1), rid) - 1 as i
+              from records where {"true" if kind == "child" else where}),
+    size as (select max(i) as n from one),
+    moves as (select unnest(range(1, 1 + greatest(1, {SAMPLED_PAIRS} // (select n from size)))) as move),
+    drawn as (select rid, (i * 7919 + move * 104729) % (select count(*) from other) as j from one cross join moves)
     select distinct least(a.rid, b.rid) as rid_l, greatest(a.rid, b.rid) as rid_r
-    from one a join other b on a.rid <> b.rid
+    from drawn a join other b on b.i = a.j where a.rid <> b.rid
     """)
-    scorer.compare(start, "kw_sample", "kw_strangers")
+    scorer.levels(comparisons, "kw_sample", "kw_strangers")
     strangers: tuple[Ints, Floats] = scorer.patterns("kw_strangers", names)
     n = con.execute(f"select count(*) from records where {where}").fetchall()[0][0]
     everybody = con.execute("select count(*) from records").fetchall()[0][0]
@@ -141,7 +146,8 @@ def _train(
     weights = np.asarray(con.execute("select weight from edges").fetchnumpy()["weight"], dtype=np.float64)
     join, how = choose_threshold(weights)
     thresholds = Thresholds(join=join, keep=join - 1.5, review_low=join - 3.0, review_high=join + 2.5, how=how)
-    edge_work.complete(con, scorer, mixtures, "edges", join)
+    completed = edge_work.complete(con, scorer, mixtures, "edges", join)
+    edges = nightly.write_edges(con, linkage_dir)
     people.separate_twins(con, "edges")
     people.separate_generations(con, "edges", mixtures)
     people.written_twice(con, duplicate_free)
@@ -165,9 +171,8 @@ def _train(
         blocking=report,
     )
     for kind, mixture in mixtures.items():
-        from linkage.person.scoring import splink_settings
-
-        linker = scorer.linker(splink_settings(mixture))
-        write_json(linker.misc.save_model_to_json(), path / f"{kind}.json")
+        write_json(splink_model(con, mixture), path / f"{kind}.json")
     card.save()
+    # These are the edges a night with this model would find: the first one need not find them again.
+    nightly.keep(linkage_dir, card, report, edges, completed)
     return card

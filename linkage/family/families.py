@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
 from linkage.registry import Registry
 from linkage.store import connect, quoted, write_json, write_parquet
@@ -33,7 +32,8 @@ def _load(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
     table("members", "case_members.parquet")
     con.execute(f"""
     create table known as
-    select r.rid, r.source_system, r.source_record_id, r.birth_date, r.is_birth_date_estimated, r.sex, r.is_child, r.record_role,
+    select r.rid, r.source_system, r.source_record_id, r.birth_date, r.is_birth_date_estimated, r.sex, r.is_child,
+        r.record_role,
         r.is_sealed, c.person_id, c.match_probability
     from read_parquet({quoted(linkage_dir / "records.parquet")}) r
     join read_parquet({quoted(linkage_dir / "person_crosswalk.parquet")}) c using (source_system, source_record_id)
@@ -42,7 +42,8 @@ def _load(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
     # for whom as much speaks the first record decides: IDs are random, and two houses must find the same families.
     con.execute("""
     create table person as
-    select person_id, min([source_system, source_record_id]) as first_record, mode(birth_date order by birth_date) filter (not is_birth_date_estimated) as born,
+    select person_id, min([source_system, source_record_id]) as first_record,
+        mode(birth_date order by birth_date) filter (not is_birth_date_estimated) as born,
         mode(sex order by sex) as sex, bool_or(is_child or record_role = 'child') as is_child,
         bool_or(coalesce(is_sealed, false)) as is_sealed
     from known group by person_id
@@ -162,21 +163,21 @@ def build_families(
         _edges(con)
         _anchors(con)
         # The registry follows children: a birth family and an adoptive family of one child are two groups.
-        groups: dict[str, list[str]] = {}
-        for anchor, child, adopted in con.execute(
-            "select anchor, child, valid_from is not null as adopted from anchored order by all"
-        ).fetchall():
-            groups.setdefault(anchor, []).append(child + ("/adopted" if adopted else ""))
-        ids, events, _ = Registry(registry_dir, "family").update(groups, cut, secret, persist)
-        con.register("kw_ids", pa.table({"anchor": list(ids), "family_id": list(ids.values())}))
-        con.execute("create table family as select a.*, i.family_id from anchored a join kw_ids i using (anchor)")
-        con.unregister("kw_ids")
-        return _write(con, linkage_dir, events)
+        con.execute(
+            "create table grouped as select distinct anchor as label, "
+            "child || case when valid_from is not null then '/adopted' else '' end as member from anchored"
+        )
+        tally = Registry(registry_dir, "family").update_table(con, "grouped", cut, secret, persist)
+        con.execute(
+            "create table family as select a.*, i.id as family_id from anchored a "
+            "join registry_ids i on i.label = a.anchor"
+        )
+        return _write(con, linkage_dir, tally)
     finally:
         con.close()
 
 
-def _write(con: duckdb.DuckDBPyConnection, linkage_dir: Path, events: list[Any]) -> dict[str, Any]:
+def _write(con: duckdb.DuckDBPyConnection, linkage_dir: Path, tally: dict[str, int]) -> dict[str, Any]:
     con.execute("""
     create table sealed_bridge as
     select f.child as child_person_id, f.family_id as family_id_before, t.family_id as family_id_after,
@@ -245,9 +246,6 @@ def _write(con: duckdb.DuckDBPyConnection, linkage_dir: Path, events: list[Any])
     write_parquet(
         con, "select * from sealed_bridge order by all", linkage_dir / "restricted" / "adoption_bridge.parquet"
     )
-    tally: dict[str, int] = {}
-    for event in events:
-        tally[event.event] = tally.get(event.event, 0) + 1
     summary = {
         **counts,
         "families": con.execute("select count(distinct family_id) from shown").fetchall()[0][0],

@@ -7,10 +7,14 @@ blocks: a very common name then has to be found by another rule, and the report 
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import duckdb
+
+from linkage.store import in_list
 
 #: Pairs a single rule may add, per record; smaller files are allowed the floor.
 PAIRS_PER_RECORD = 2
@@ -191,51 +195,74 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+def fingerprint() -> str:
+    """Of the rules and limits: pairs found under other rules are not comparable."""
+    return hashlib.sha256(repr((RULES, PAIRS_PER_RECORD, PAIRS_FLOOR, MAX_BLOCK)).encode()).hexdigest()[:16]
+
+
+def _keyed(con: duckdb.DuckDBPyConnection, rule: Rule, records: str, out: str, semi: str = "") -> None:
+    key = f"unnest(list_distinct({rule.key}))" if rule.is_list else rule.key
+    con.execute(
+        f"create or replace temp table {out} as select rid, source_system, hash(k) as k "
+        f"from (select rid, source_system, {key} as k from {records}) {semi} where k is not null"
+    )
+
+
 def block(
-    con: duckdb.DuckDBPyConnection, duplicate_free: tuple[str, ...] = (), rules: tuple[Rule, ...] = RULES
+    con: duckdb.DuckDBPyConnection,
+    duplicate_free: tuple[str, ...] = (),
+    limits: Mapping[str, int] | None = None,
+    touched: str | None = None,
+    rules: tuple[Rule, ...] = RULES,
 ) -> list[dict[str, Any]]:
     """Fill ``pairs(rid_l, rid_r, rules)`` from ``records``; ``rules`` is a bit mask in the order of the rules.
+
+    ``limits`` names the largest block compared per rule, as a model froze it; without, the budget decides. With
+    ``touched``, a table of ``rid``, only pairs with one of those records are found.
 
     Returns one line per rule: reason, keys, pairs, pairs no earlier rule had, largest block, blocks dropped, and the
     block size the budget allowed.
     """
     n = con.execute("select count(*) from records").fetchall()[0][0]
     budget = max(PAIRS_FLOOR, PAIRS_PER_RECORD * n)
-    same_source = "and not (l.source_id = r.source_id and l.is_unique)" if duplicate_free else ""
-    con.execute(
-        "create or replace temp table sources as select source_system, "
-        "row_number() over (order by source_system)::smallint as source_id, "
-        "list_contains(?::varchar[], source_system) as is_unique "
-        "from (select distinct source_system from records)",
-        [list(duplicate_free)],
-    )
+    apart = ""
+    if duplicate_free:
+        apart = f"and not (l.source_system = r.source_system and l.source_system in {in_list(duplicate_free)})"
     con.execute("create or replace table candidate (rid_l bigint, rid_r bigint, mask bigint)")
     report: list[dict[str, Any]] = []
     for position, rule in enumerate(rules):
-        key = f"unnest(list_distinct({rule.key}))" if rule.is_list else rule.key
-        con.execute(f"""
-        create or replace temp table keyed as
-        select rid, source_id, is_unique, hash(k) as k
-        from (select rid, source_system, {key} as k from records) join sources using (source_system)
-        where k is not null
-        """)
+        _keyed(con, rule, "records", "keyed")
+        if touched:
+            con.execute(
+                "create or replace temp table keyed as select * from keyed "
+                f"semi join (select k from keyed semi join {touched} using (rid)) using (k)"
+            )
         con.execute("create or replace temp table sizes as select k, count(*) as n from keyed group by k having n > 1")
         spread = con.execute(
             "select n, count(*) * (n * (n - 1) // 2) as pairs, count(*) as blocks from sizes group by n order by n"
         ).fetchall()
         allowed, total = 1, 0
-        for size, pairs, _ in spread:
-            if size > MAX_BLOCK or total + pairs > budget:
-                break
-            allowed, total = size, total + pairs
+        if limits is not None:
+            allowed = limits.get(rule.name, 1)
+        else:
+            for size, pairs, _ in spread:
+                if size > MAX_BLOCK or total + pairs > budget:
+                    break
+                allowed, total = size, total + pairs
+            # Nothing was left out: later blocks may grow to what the budget was made for.
+            if not spread or allowed == spread[-1][0]:
+                allowed = max(allowed, min(MAX_BLOCK, 2 * allowed))
         dropped = sum(blocks for size, _, blocks in spread if size > allowed)
         before = con.execute("select count(*) from candidate").fetchall()[0][0]
-        if allowed > 1:
+        if allowed > 1 and spread:
+            new = (
+                f"and (l.rid in (select rid from {touched}) or r.rid in (select rid from {touched}))" if touched else ""
+            )
             con.execute(f"""
             insert into candidate
-            select distinct l.rid, r.rid, {1 << position}
+            select {"distinct" if rule.is_list else ""} l.rid, r.rid, {1 << position}
             from (select keyed.* from keyed semi join (select k from sizes where n <= {allowed}) using (k)) l
-            join keyed r on l.k = r.k and l.rid < r.rid {same_source}
+            join keyed r on l.k = r.k and l.rid < r.rid {apart} {new}
             """)
         after = con.execute("select count(*) from candidate").fetchall()[0][0]
         report.append(
@@ -248,12 +275,53 @@ def block(
                 "is_limited": dropped > 0,
             }
         )
+    con.execute("drop table if exists keyed")
     con.execute(
         "create or replace table pairs as select rid_l, rid_r, bit_or(mask) as rules from candidate "
-        "group by rid_l, rid_r order by rid_l, rid_r"
+        "group by rid_l, rid_r"
     )
     con.execute("drop table candidate")
     first = dict(con.execute("select rules & -rules as bit, count(*) from pairs group by bit").fetchall())
     for position, line in enumerate(report):
         line["new_pairs"] = first.get(1 << position, 0)
     return report
+
+
+def crossings(
+    con: duckdb.DuckDBPyConnection,
+    limits: Mapping[str, int],
+    before: str,
+    changed: str,
+    gone: str,
+    rules: tuple[Rule, ...] = RULES,
+) -> None:
+    """Table ``crossed(rid)``: members of blocks that grew beyond their rule's limit, or came back within it.
+
+    ``before`` is the table of yesterday's records, ``changed`` the records that are new or different today, ``gone``
+    those that are different or deleted (tables of ``rid``). The pairs of such a block appear or vanish as a whole.
+    """
+    con.execute("create or replace table crossed (rid bigint)")
+    con.execute(f"create or replace temp view kw_now as select * from records semi join {changed} using (rid)")
+    con.execute(f"create or replace temp view kw_was as select * from {before} semi join {gone} using (rid)")
+    for rule in rules:
+        limit = limits.get(rule.name, 1)
+        _keyed(con, rule, "kw_now", "kw_added")
+        _keyed(con, rule, "kw_was", "kw_removed")
+        con.execute("""
+        create or replace temp table kw_moved as
+        select k, sum(n) as n from (select k, 1 as n from kw_added union all select k, -1 from kw_removed)
+        group by k having sum(n) <> 0
+        """)
+        _keyed(
+            con,
+            rule,
+            "records",
+            "keyed",
+            "semi join (select hash_k from (select k as hash_k from kw_moved)) on hash_k = hash(k)",
+        )
+        con.execute(f"""
+        insert into crossed
+        select c.rid from keyed c join (
+            select k from (select k, count(*) as now from keyed group by k) join kw_moved using (k)
+            where (now > {limit}) <> (now - n > {limit})) using (k)
+        """)

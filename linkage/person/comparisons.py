@@ -49,8 +49,10 @@ def _close(column: str, similarity: float) -> str:
     )
 
 
+# The cheap test first: most pairs share no initial crosswise, and all are asked.
 _SWAPPED = (
-    "(jaro_winkler_similarity(first_std_l, last_std_r) >= 0.88 "
+    "(left(first_std_l, 1) = left(last_std_r, 1) and left(last_std_l, 1) = left(first_std_r, 1) "
+    "and jaro_winkler_similarity(first_std_l, last_std_r) >= 0.88 "
     "and jaro_winkler_similarity(last_std_l, first_std_r) >= 0.88 "
     "and jaro_winkler_similarity(first_std_l, first_std_r) < 0.8)"
 )
@@ -180,7 +182,12 @@ MEDICAID = Comparison(
     "medicaid_id_l is null or medicaid_id_r is null",
     (
         Level("medicaid_id_l = medicaid_id_r", "Medicaid number agrees", 0.93),
-        Level("damerau_levenshtein(medicaid_id_l, medicaid_id_r) <= 1", "Medicaid number nearly agrees", 0.02),
+        Level(
+            "(left(medicaid_id_l, 4) = left(medicaid_id_r, 4) or right(medicaid_id_l, 3) = right(medicaid_id_r, 3)) "
+            "and damerau_levenshtein(medicaid_id_l, medicaid_id_r) <= 1",
+            "Medicaid number nearly agrees",
+            0.02,
+        ),
     ),
     Level("ELSE", "Medicaid numbers differ", 0.05),
 )

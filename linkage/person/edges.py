@@ -6,19 +6,17 @@ import duckdb
 import numpy as np
 
 from linkage.person.clustering import _components
+from linkage.person.comparisons import COMPARISONS
 from linkage.person.mixture import Mixture
-from linkage.person.scoring import FLOOR, Scorer, splink_settings
+from linkage.person.scoring import FLOOR, Scorer, weight_sql
 
 #: Components larger than this are not completed: their missing pairs would cost more than they tell.
 MAX_COMPLETED = 60
 
-#: A pair is the child model's when either record is a young child's.
-MODEL_OF = "case when l.is_child or r.is_child then 'child' else 'adult' end"
-
 
 def load_records(con: duckdb.DuckDBPyConnection, path: str) -> None:
     """Table ``records`` from the linkage folder."""
-    con.execute(f"create or replace table records as select * from read_parquet('{path}') order by rid")
+    con.execute(f"create or replace table records as select * from read_parquet('{path}')")
 
 
 def score_pairs(
@@ -31,40 +29,39 @@ def score_pairs(
     floor: float = FLOOR,
 ) -> None:
     """Table ``out``: ``rid_l, rid_r, weight, model, evidence, g_*`` for the pairs in table ``pairs``."""
-    from linkage.person.comparisons import COMPARISONS
+    used = [c for c in COMPARISONS if any(c.name in m.comparisons for m in mixtures.values())]
 
-    every = ", ".join(f"g_{c.name} tinyint" for c in COMPARISONS)
-    con.execute(
-        f"create or replace table {out} (rid_l bigint, rid_r bigint, weight double, model varchar, "
-        f"evidence varchar, {every})"
+    def level(name: str) -> str:
+        kinds = [kind for kind, m in mixtures.items() if name in m.comparisons]
+        if len(kinds) == 2:
+            return f"g_{name}"
+        if not kinds:
+            return f"null::tinyint as g_{name}"
+        return f"case when {'' if kinds[0] == 'child' else 'not '}is_child_pair then g_{name} end as g_{name}"
+
+    weight = f"case when is_child_pair then {weight_sql(mixtures['child'])} else {weight_sql(mixtures['adult'])} end"
+    scorer.levels(
+        used,
+        pairs,
+        out,
+        f"rid_l, rid_r, ({weight})::double as weight, case when is_child_pair then 'child' else 'adult' end as model, "
+        f"'{evidence}' as evidence, {', '.join(level(c.name) for c in COMPARISONS)}",
+        f"where weight >= {floor}",
     )
-    con.execute(
-        f"create or replace table kw_split as select p.rid_l, p.rid_r, {MODEL_OF} as model from {pairs} p "
-        "join records l on l.rid = p.rid_l join records r on r.rid = p.rid_r"
-    )
-    for kind, mixture in mixtures.items():
-        con.execute(f"create or replace table kw_part as select rid_l, rid_r from kw_split where model = '{kind}'")
-        if not con.execute("select count(*) from kw_part").fetchall()[0][0]:
-            continue
-        scorer.compare(splink_settings(mixture), "kw_part", "kw_compared")
-        scorer.weigh("kw_compared", mixture, "kw_weighed")
-        names = [f"g_{n}" for n in mixture.comparisons]
-        con.execute(
-            f"insert into {out} (rid_l, rid_r, weight, model, evidence, {', '.join(names)}) "
-            f"select rid_l, rid_r, weight, '{kind}', '{evidence}', {', '.join(names)} "
-            f"from kw_weighed where weight >= {floor}"
-        )
-        con.execute("drop table kw_weighed")
-        con.execute("drop table kw_compared")
-    con.execute("drop table kw_split")
 
 
 def complete(
-    con: duckdb.DuckDBPyConnection, scorer: Scorer, mixtures: dict[str, Mixture], edges: str, join: float
+    con: duckdb.DuckDBPyConnection,
+    scorer: Scorer,
+    mixtures: dict[str, Mixture],
+    edges: str,
+    join: float,
+    before: str | None = None,
 ) -> int:
     """Score the pairs no rule proposed inside what the edges of weight ``join`` tie together.
 
     A chain A-B-C proposes that A is C: whether that is likely is the best evidence against a wrong chain.
+    Table ``before`` holds such pairs scored earlier whose records have not changed: they are not scored again.
     Returns the number of pairs added to table ``edges``.
     """
     data = con.execute(f"select rid_l, rid_r from {edges} where weight >= {join}").fetchnumpy()
@@ -87,7 +84,12 @@ def complete(
     )
     con.unregister("kw_labels")
     missing = int(con.execute("select count(*) from kw_missing").fetchall()[0][0])
-    if missing:
+    if before:
+        con.execute(f"insert into {edges} by name select b.* from {before} b semi join kw_missing using (rid_l, rid_r)")
+        con.execute(
+            f"create or replace table kw_missing as select * from kw_missing anti join {before} using (rid_l, rid_r)"
+        )
+    if con.execute("select count(*) from kw_missing").fetchall()[0][0]:
         score_pairs(con, scorer, mixtures, "kw_missing", "kw_completed", "completion")
         # Also a pair below the floor is evidence here: it keeps its place at the floor.
         con.execute(f"insert into {edges} by name select * from kw_completed")

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
 from linkage import model as models
 from linkage.person import edges as edge_work
-from linkage.person import people
-from linkage.person.blocking import block
+from linkage.person import nightly, people
 from linkage.person.comparisons import COMPARISONS
 from linkage.person.scoring import Scorer
 from linkage.registry import Registry
@@ -20,8 +18,11 @@ from linkage.review import decisions as reviewed
 from linkage.store import connect, quoted, read_json, write_json, write_parquet
 
 
-def score(linkage_dir: Path, model_dir: Path) -> dict[str, Any]:
+def score(linkage_dir: Path, model_dir: Path, full: bool = False) -> dict[str, Any]:
     """Block and score the records of ``linkage_dir`` with a trained model; writes ``edges.parquet``.
+
+    Only what changed since the edges were last written with this model is scored again; the result is the same.
+    ``full`` scores everything again.
 
     The file has ``rid_l, rid_r, weight`` (log2 odds), ``model``, ``evidence`` and the comparison levels ``g_*``
     (0 strongest, NULL not compared, -1 not known). ``scoring.json`` names the model and counts pairs per rule.
@@ -30,21 +31,23 @@ def score(linkage_dir: Path, model_dir: Path) -> dict[str, Any]:
     con = connect(spill_dir=linkage_dir / "spill")
     try:
         edge_work.load_records(con, str(linkage_dir / "records.parquet"))
-        scorer = Scorer(con, model_dir / "frequencies")
-        report = block(con, card.duplicate_free)
-        pairs = con.execute("select count(*) from pairs").fetchall()[0][0]
-        edge_work.score_pairs(con, scorer, card.mixtures, "pairs", "edges", "pair")
-        completed = edge_work.complete(con, scorer, card.mixtures, "edges", card.thresholds.join)
-        write_parquet(con, "select * from edges order by rid_l, rid_r", linkage_dir / "edges.parquet")
+        done = None if full else nightly.score_changes(con, linkage_dir, card)
+        is_full = done is None
+        if done is None:
+            done = nightly.score_all(con, card)
+        report = done.pop("rules")
+        edges = nightly.write_edges(con, linkage_dir)
         usual = {rule["name"]: rule for rule in card.blocking}
         for rule in report:
             rule["pairs_in_training"] = usual.get(rule["name"], {}).get("pairs")
         summary = {
             "model": card.name,
             "model_dir": str(model_dir),
-            "pairs": pairs,
-            "completed_pairs": completed,
-            "edges": con.execute("select count(*) from edges").fetchall()[0][0],
+            "is_full": is_full,
+            "pairs": done.get("pairs", con.execute("select count(*) from edges").fetchall()[0][0]),
+            "completed_pairs": done.pop("completed"),
+            "edges": edges,
+            **{k: v for k, v in done.items() if k.startswith("records_")},
             "in_review_band": con.execute(
                 f"select count(*) from edges where weight between {card.thresholds.review_low} "
                 f"and {card.thresholds.review_high}"
@@ -52,6 +55,7 @@ def score(linkage_dir: Path, model_dir: Path) -> dict[str, Any]:
             "rules": report,
         }
         write_json(summary, linkage_dir / "scoring.json")
+        nightly.keep(linkage_dir, card, report, summary["pairs"], summary["completed_pairs"])
         return summary
     finally:
         con.close()
@@ -118,38 +122,27 @@ def resolve(
             )
         counts = reviewed.apply(con, decisions)
         registry = Registry(registry_dir, "person")
-        before = registry.state(cut)
-        bonus = card.thresholds.join - card.thresholds.keep if before.member_of else 0.0
-        if bonus:
-            keys = list(before.member_of)
-            con.register("kw_published", pa.table({"key": keys, "person_id": [before.member_of[k] for k in keys]}))
-            con.execute(
-                "create or replace table published as select r.rid, p.person_id from kw_published p "
-                "join records r on p.key = r.source_system || chr(31) || r.source_record_id"
-            )
-            con.unregister("kw_published")
+        registry.load(con, cut)
+        published = con.execute("select count(*) from registry_state").fetchall()[0][0]
+        bonus = card.thresholds.join - card.thresholds.keep if published else 0.0
+        con.execute(
+            "create or replace table published as select r.rid, s.id as person_id from registry_state s "
+            "join records r on s.member = r.source_system || chr(31) || r.source_record_id"
+        )
         scorer = Scorer(con, Path(scoring["model_dir"]) / "frequencies")
         summary = people.link(
             con, scorer, card.mixtures, card.pools, "edges", card.thresholds.join, card.duplicate_free, bonus
         )
-        groups: dict[str, list[str]] = {}
-        for person, system, record in con.execute(
-            "select p.person, r.source_system, r.source_record_id from people p join records r using (rid) "
-            "order by p.person, r.source_system, r.source_record_id"
-        ).fetchall():
-            groups.setdefault(str(person), []).append(f"{system}\x1f{record}")
-        ids, events, after = registry.update(groups, cut, secret, persist)
-        keys = list(after.member_of)
-        con.register("kw_ids", pa.table({"person": [int(k) for k in ids], "person_id": list(ids.values())}))
-        con.register("kw_since", pa.table({"key": keys, "valid_from": [after.since[k] for k in keys]}))
+        con.execute(
+            "create or replace table grouped as select p.person as label, "
+            "r.source_system || chr(31) || r.source_record_id as member from people p join records r using (rid)"
+        )
+        tally = registry.update_table(con, "grouped", cut, secret, persist)
         con.execute(
             "create or replace table crosswalk as select r.rid, r.source_system, r.source_record_id, "
-            "i.person_id, s.valid_from from people p join records r using (rid) "
-            "join kw_ids i on i.person = p.person "
-            "join kw_since s on s.key = r.source_system || chr(31) || r.source_record_id"
+            "m.id as person_id, m.since as valid_from from records r "
+            "join registry_members m on m.member = r.source_system || chr(31) || r.source_record_id"
         )
-        con.unregister("kw_ids")
-        con.unregister("kw_since")
         _write(con, linkage_dir)
         _review(con, card, summary.pop("contradictions"))
         write_parquet(
@@ -165,9 +158,6 @@ def resolve(
             "select distinct rid_a, rid_b, kind, reason from constraints order by all",
             linkage_dir / "constraints_in_force.parquet",
         )
-        tally: dict[str, int] = {}
-        for event in events:
-            tally[event.event] = tally.get(event.event, 0) + 1
         summary |= counts | {
             "records": con.execute("select count(*) from records").fetchall()[0][0],
             "events": tally,

@@ -1,57 +1,62 @@
-"""Scoring: the Splink models applied to blocked pairs, less what relatives and twins explain.
+"""Scoring: the models applied to pairs of records, less what relatives and twins explain.
 
 A pair is scored by the child model when either record is a young child, by the adult model otherwise. Its weight is
-Splink's match weight (log2 odds, with frozen name frequencies), minus ``log2(1 + relatives : strangers)``.
+Splink's match weight (log2 odds, with frozen name frequencies), minus ``log2(1 + relatives : strangers)``. One SQL
+statement made from the Splink models does both, in pieces that fit in memory; a test holds its weights against
+Splink's own prediction.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
-from splink import DuckDBAPI, Linker
 
-from linkage.person.comparisons import BY_NAME, settings
-from linkage.person.mixture import Floats, Ints, Mixture, kin_log_odds
+from linkage.person.comparisons import BY_NAME, Comparison, settings
+from linkage.person.mixture import Floats, Ints, Mixture
 from linkage.store import quoted, write_parquet
 
-#: Columns the comparisons read; nothing else is handed to Splink.
-COMPARED = [
-    "rid",
-    "first_std",
-    "first_forms",
-    "last_std",
-    "last_forms",
-    "middle_std",
-    "suffix",
-    "dob",
-    "birth_date",
-    "sex",
-    "ssn",
-    "last4",
-    "medicaid_id",
-    "addr_keys",
-    "bldg_keys",
-    "street_keys",
-    "house",
-    "street",
-    "street_words",
-    "zips",
-    "zip",
-    "city",
-    "has_home",
-    "has_placement",
-    "phone",
-    "mother_first",
-    "mother_last",
-    "is_child",
-]
+#: Columns each comparison reads.
+_READS = {
+    "given_name": ("first_std", "first_forms", "last_std", "middle_std"),
+    "surname": ("last_std", "last_forms", "first_std"),
+    "middle_name": ("middle_std",),
+    "birth_date": ("dob", "birth_date"),
+    "sex": ("sex",),
+    "suffix": ("suffix",),
+    "ssn": ("ssn", "last4"),
+    "medicaid_id": ("medicaid_id",),
+    "address": (
+        "addr_keys",
+        "bldg_keys",
+        "street_keys",
+        "house",
+        "street",
+        "street_words",
+        "zips",
+        "zip",
+        "city",
+        "has_home",
+        "has_placement",
+    ),
+    "phone": ("phone",),
+    "mother": ("mother_first", "mother_last"),
+}
 FREQUENCIES = ("first_std", "last_std")
+#: The comparison and level whose weight depends on how frequent the agreeing value is.
+_FREQUENCY_LEVEL = {
+    name: next((i for i, level in enumerate(c.levels) if level.frequency_of), None) for name, c in BY_NAME.items()
+}
+#: Two people sharing a name held by one record in a million must not outweigh everything else.
+MIN_FREQUENCY = 1e-5
 #: Edges below this weight can change nothing and are not kept.
 FLOOR = -12.0
+#: Pairs scored in one piece: what two sides of compared values need of memory.
+PIECE = 1_000_000
 
 
 def quiet() -> None:
@@ -60,68 +65,122 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
+def level_sql(comparison: Comparison) -> str:
+    """SQL giving the level position of a pair: 0 strongest, -1 not known."""
+    whens = " ".join(f"when {level.condition} then {i}" for i, level in enumerate(comparison.levels))
+    return f"(case when {comparison.null_when} then -1 {whens} else {len(comparison.levels)} end)::tinyint"
+
+
+def _number(value: float) -> str:
+    return f"{value:.17e}"  # with an exponent it is a double, not a decimal
+
+
+def _lookup(column: str, values: Iterable[float]) -> str:
+    return f"(case {column} " + " ".join(f"when {i} then {_number(v)}" for i, v in enumerate(values)) + " else 0e0 end)"
+
+
+def _log2(values: Iterable[float], by: Iterable[float]) -> list[float]:
+    return [float(np.log2(max(a, 1e-12) / b)) for a, b in zip(values, by, strict=True)]
+
+
+def weight_sql(mixture: Mixture) -> str:
+    """SQL for the weight of a pair from its levels ``g_*`` and frequencies ``tf_given_name``, ``tf_surname``."""
+    prior = max(mixture.match_share, 1e-12)
+    terms = [_number(float(np.log2(prior / (1 - prior))))]
+    for name in mixture.comparisons:
+        terms.append(_lookup(f"g_{name}", _log2(mixture.m[name], mixture.u[name])))
+        position = _FREQUENCY_LEVEL[name]
+        if position is not None:
+            # greatest() passes over a NULL: without a frequency there is nothing to add.
+            rare = f"log2({_number(mixture.u[name][position])} / greatest(tf_{name}, {MIN_FREQUENCY}))"
+            terms.append(f"(case when tf_{name} is null then 0e0 else {rare} end)")
+    if not mixture.kin:
+        return " + ".join(terms)
+    strangers = max(1 - mixture.match_share - sum(k.share for k in mixture.kin.values()), 1e-9)
+    kinds = []
+    for kind in mixture.kin.values():
+        parts = [_number(float(np.log2(max(kind.share, 1e-15) / strangers)))]
+        parts += [_lookup(f"g_{n}", _log2(kind.levels[n], mixture.u[n])) for n in mixture.comparisons]
+        kinds.append(f"pow(2, least({' + '.join(parts)}, 200))")
+    position = _FREQUENCY_LEVEL["surname"]
+    if "surname" in mixture.comparisons and position is not None:
+        # Relatives share a rare surname as one person does.
+        by = f"{_number(mixture.u['surname'][position])} / greatest(tf_surname, {MIN_FREQUENCY})"
+        rare = f"(case when tf_surname is null then 1e0 else {by} end)"
+    else:
+        rare = "1e0"
+    return f"{' + '.join(terms)} - log2(1 + ({' + '.join(kinds)}) * {rare})"
+
+
 class Scorer:
-    """Models loaded against a connection that holds ``records``."""
+    """Models at work on a connection that holds ``records``; name frequencies frozen, or counted here."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection, frequencies: Path | None = None) -> None:
         self.con = con
-        con.execute(f"create or replace temp view compared as select {', '.join(COMPARED)} from records")
-        self.api = DuckDBAPI(con)
-        self.frequencies = frequencies
-        self._table = self.api.register("compared", table_name="kw_records")
-        self._frequency_tables: dict[str, Any] = {}
         for column in FREQUENCIES:
-            name = f"kw_tf_{column}"
             source = (
                 f"select * from read_parquet({quoted(frequencies / (column + '.parquet'))})"
                 if frequencies is not None
                 else f"select {column}, count(*)::double / sum(count(*)) over () as tf_{column} "
                 f"from records where {column} is not null group by {column}"
             )
-            con.execute(f"create or replace table {name} as {source}")
-            self._frequency_tables[column] = self.api.register(name, table_name=f"kw_frequency_{column}")
-        quiet()
+            con.execute(f"create or replace table kw_tf_{column} as {source}")
 
     def save_frequencies(self, folder: Path) -> None:
         """Freeze the name frequencies, so that a name becoming commoner changes no score before retraining."""
         for column in FREQUENCIES:
             write_parquet(self.con, f"select * from kw_tf_{column} order by {column}", folder / f"{column}.parquet")
 
-    def linker(self, model: dict[str, Any]) -> Linker:
-        """A Splink linker for the settings ``model``, with the name frequencies registered."""
-        linker = Linker(self._table, model, log_level=None, validate_settings=False)
-        quiet()
-        for column, table in self._frequency_tables.items():
-            linker.table_management.register_term_frequency_lookup(table, column)
-        return linker
+    def levels(self, comparisons: list[Comparison], pairs: str, out: str, select: str = "", where: str = "") -> None:
+        """Table ``out``: ``rid_l, rid_r, g_<comparison>`` for table ``pairs``.
 
-    def compare(self, model: dict[str, Any], pairs: str, out: str) -> None:
-        """Table ``out``: ``rid_l, rid_r, match_weight, tf_surname, g_<comparison>`` for the pairs in table ``pairs``.
-
-        ``g_`` is the level position: 0 strongest, -1 not known.
+        ``select``, instead, is the select list over the levels, ``tf_given_name``, ``tf_surname`` and
+        ``is_child_pair``; ``where`` filters the same.
         """
-        self.con.execute(
-            f"create or replace table kw_to_score as "
-            f"select '0' as match_key, rid_l as join_key_l, rid_r as join_key_r from {pairs}"
-        )
-        linker = self.linker(model)
-        registered = self.api.register("kw_to_score")
-        linker.table_management.register_blocked_pairs_for_predict(registered)
-        predicted = linker.inference.predict(warning_mode="never")
-        present = {r[0] for r in self.con.execute(f"describe {predicted.physical_name}").fetchall()}
-        tf = "mw_tf_adj_surname" if "mw_tf_adj_surname" in present else "0.0"
-        # Splink keeps the levels only beside the compared values, and names have no business in a table of pairs.
-        # The partial weight of a comparison tells its level: settings() makes all weights of one comparison differ.
-        gammas = ", ".join(_level_from_weight(c) + f" as g_{c['output_column_name']}" for c in model["comparisons"])
-        self.con.execute(
-            f"create or replace table {out} as "
-            f"select rid_l, rid_r, match_weight, {tf} as tf_surname, {gammas} from {predicted.physical_name}"
-        )
-        predicted.drop_table_from_database_and_remove_from_cache()
-        self.con.execute("drop table kw_to_score")
+        reads = sorted({column for c in comparisons for column in _READS[c.name]})
+        n = self.con.execute(f"select count(*) from {pairs}").fetchall()[0][0]
+        pieces = max(1, -(-n // PIECE))
+        levels = ", ".join(f"{level_sql(c)} as g_{c.name}" for c in comparisons)
+        left = ", ".join(f"l.{c} as {c}_l" for c in reads)
+        right = ", ".join(f"r.{c} as {c}_r" for c in reads)
+        chosen = select or "rid_l, rid_r, " + ", ".join(f"g_{c.name}" for c in comparisons)
+        tf = {c.name: _FREQUENCY_LEVEL[c.name] for c in comparisons}
+        adjusted = [
+            f"case when g_{name} = {tf[name]} then {column} end as tf_{name}"
+            if tf.get(name) is not None
+            else f"null::double as tf_{name}"
+            for name, column in (("given_name", "tf_first"), ("surname", "tf_last"))
+        ]
+        for piece in range(pieces):
+            part = pairs
+            if pieces > 1:
+                part = "kw_piece"
+                self.con.execute(
+                    f"create or replace temp table kw_piece as select rid_l, rid_r from {pairs} "
+                    f"where hash(rid_l) % {pieces} = {piece}"
+                )
+            head = f"create or replace table {out} as" if piece == 0 else f"insert into {out}"
+            self.con.execute(f"""
+            {head}
+            with sides as (
+                select p.rid_l, p.rid_r, l.is_child or r.is_child as is_child_pair, {left}, {right},
+                    l.tf_first, l.tf_last
+                from {part} p
+                join (select rid, is_child, tf_first_std as tf_first, tf_last_std as tf_last, {", ".join(reads)}
+                      from records semi join (select rid_l from {part}) on rid_l = rid
+                      left join kw_tf_first_std using (first_std) left join kw_tf_last_std using (last_std)) l
+                  on l.rid = p.rid_l
+                join (select rid, is_child, {", ".join(reads)} from records
+                      semi join (select rid_r from {part}) on rid_r = rid) r on r.rid = p.rid_r
+            ), seen as (select rid_l, rid_r, is_child_pair, tf_first, tf_last, {levels} from sides),
+            known as (select * exclude (tf_first, tf_last), {", ".join(adjusted)} from seen)
+            select {chosen} from known {where}
+            """)
+            if pieces > 1:
+                self.con.execute("drop table kw_piece")
 
     def patterns(self, table: str, names: list[str]) -> tuple[Ints, Floats]:
-        """Distinct comparison patterns of a table made by :meth:`compare`, and how often each occurs."""
+        """Distinct comparison patterns of a table made by :meth:`levels`, and how often each occurs."""
         columns = ", ".join(f"g_{n}" for n in names)
         data = self.con.execute(
             f"select {columns}, count(*) as n from {table} group by {columns} order by {columns}"
@@ -129,33 +188,12 @@ class Scorer:
         stacked = np.stack([np.asarray(data[f"g_{n}"], dtype=np.int64) for n in names], axis=1)
         return stacked, np.asarray(data["n"], dtype=np.float64)
 
-    def weigh(self, table: str, mixture: Mixture, out: str, extra: str = "") -> None:
-        """Table ``out``: the rows of ``table`` with ``weight``, relatives taken into account."""
-        names = mixture.comparisons
-        positions, _ = self.patterns(table, names)
-        self._register_patterns(names, positions, kin_log_odds(mixture, positions))
-        same = " and ".join(f"t.g_{n} = p.g_{n}" for n in names)
-        self.con.execute(
-            f"create or replace table {out} as select t.rid_l, t.rid_r, "
-            f"t.match_weight - log2(1 + pow(2, least(p.value + t.tf_surname, 200))) as weight, "
-            f"{', '.join(f't.g_{n}' for n in names)} {extra} from {table} t join kw_patterns p on {same}"
-        )
-
     def _register_patterns(self, names: list[str], positions: Ints, values: Floats) -> None:
         columns = {f"g_{n}": positions[:, i].astype(np.int8) for i, n in enumerate(names)}
         frame = {**columns, "value": values}
         self.con.register("kw_patterns_in", _as_table(frame))
         self.con.execute("create or replace table kw_patterns as select * from kw_patterns_in")
         self.con.unregister("kw_patterns_in")
-
-
-def _level_from_weight(comparison: dict[str, Any]) -> str:
-    """SQL giving the level position (0 strongest, -1 not known) from the partial match weight."""
-    column = f"mw_{comparison['output_column_name']}"
-    levels = [v for v in comparison["comparison_levels"] if not v.get("is_null_level")]
-    weights = [float(np.log2(v["m_probability"] / v["u_probability"])) for v in levels]
-    whens = " ".join(f"when abs({column} - ({w!r})) < 1e-7 then {i}" for i, w in enumerate(weights))
-    return f"(case when {column} = 0 then -1 {whens} end)::tinyint"
 
 
 def _as_table(columns: dict[str, Any]) -> Any:
@@ -167,3 +205,20 @@ def _as_table(columns: dict[str, Any]) -> Any:
 def splink_settings(mixture: Mixture) -> dict[str, Any]:
     """The Splink settings of a trained mixture."""
     return settings([BY_NAME[n] for n in mixture.comparisons], mixture.m, mixture.u, max(mixture.match_share, 1e-12))
+
+
+def splink_model(con: duckdb.DuckDBPyConnection, mixture: Mixture) -> dict[str, Any]:
+    """The mixture as Splink saves a model: loadable by Splink, for its charts and for other engines."""
+    from splink import DuckDBAPI, Linker
+
+    quiet()
+    con.execute("create or replace temp view kw_splink as select * exclude (rid), rid from records limit 100")
+    linker = Linker(
+        DuckDBAPI(con).register("kw_splink", table_name="kw_splink_records"),
+        splink_settings(mixture),
+        log_level=None,
+        validate_settings=False,
+    )
+    quiet()
+    saved: dict[str, Any] = linker.misc.save_model_to_json()
+    return saved

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linkage.registry import LedgerError, Registry, State, assign, mint, replay
+from linkage.store import connect
 
 SECRET = b"not a secret, a test"
 DAY = [dt.date(2025, 1, 1) + dt.timedelta(days=i) for i in range(40)]
@@ -139,3 +140,32 @@ def test_a_bridge_added_and_taken_away_restores_both_ids(labels: dict[str, int])
     _, state, _ = night(state, joined, DAY[1])
     after, _, _ = night(state, labels, DAY[2])
     assert after == before
+
+
+@settings(max_examples=25, deadline=None)
+@given(nights)
+def test_the_table_way_keeps_the_same_ledger_promises(tmp_path_factory, history: list[dict[str, int]]) -> None:  # type: ignore[no-untyped-def]
+    folder = tmp_path_factory.mktemp("ledger")
+    registry, con, published = Registry(folder, "person"), connect(), set()
+    for day, labels in zip(DAY, history, strict=False):
+        con.execute("create or replace table grouped (label bigint, member varchar)")
+        con.executemany("insert into grouped values (?, ?)", [[label, member] for member, label in labels.items()])
+        before = registry.state()
+        registry.update_table(con, "grouped", day, SECRET)
+        here = dict(con.execute("select member, id from registry_members").fetchall())
+        state = registry.state()
+        assert state.member_of == here
+        assert state.since == dict(con.execute("select member, since from registry_members").fetchall())
+        by_label = dict(con.execute("select label, id from registry_ids").fetchall())
+        assert here == {m: by_label[g] for m, g in labels.items()}
+        assert len(set(by_label.values())) == len(by_label)
+        # The same groups keep the same old IDs as when every group is placed one by one.
+        ids, _ = assign(groups_of(labels), before, day, SECRET, "person", "new_evidence")
+        old = set(before.order)
+        assert {m: i for m, i in here.items() if i in old} == {
+            m: ids[str(g)] for m, g in labels.items() if ids[str(g)] in old
+        }
+        published |= set(here.values())
+        assert all(state.resolve(i) is None or state.resolve(i) in here.values() for i in published)
+        assert registry.update_table(con, "grouped", day, SECRET) == {}
+    con.close()

@@ -1,0 +1,148 @@
+"""What one night scored, kept for the next: only what changed is blocked and compared again.
+
+A pair's weight follows from its two records, the frozen model and the frozen name frequencies; whether it is compared
+at all, from its blocks and the frozen block limits. So the pairs of records that did not change, in blocks that did
+not cross their limit, are yesterday's pairs; the others are found again. The result is that of a full night, which is
+tested. Anything else that decides (model, rules, libraries) is part of the state's fingerprint: when it differs, the
+night is full.
+
+Kept in ``scored/`` beside the edges: ``records.parquet`` as they were scored, and ``state.json``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from linkage.model import ModelCard, versions
+from linkage.person import blocking
+from linkage.person import edges as edge_work
+from linkage.person.scoring import Scorer
+from linkage.store import quoted, read_json, sha256, write_json, write_parquet
+
+#: Above this share of changed records a full night is cheaper.
+MAX_SHARE = 0.2
+
+
+def fingerprint(card: ModelCard) -> str:
+    """Of everything but the records that decides which pairs are scored, and how."""
+    parts = [
+        card.fingerprint,
+        sha256(card.path / "card.json"),
+        blocking.fingerprint(),
+        repr(sorted(versions().items())),
+    ]
+    parts += [sha256(p) for p in sorted((card.path / "frequencies").glob("*.parquet"))]
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()
+
+
+def limits_of(card: ModelCard) -> dict[str, int]:
+    """The largest block compared per rule, frozen with the model."""
+    return {rule["name"]: int(rule["block_limit"]) for rule in card.blocking}
+
+
+def keep(linkage_dir: Path, card: ModelCard, report: list[dict[str, Any]], pairs: int, completed: int) -> None:
+    """Remember what ``edges.parquet`` was made from. Written last: a night that died before it counts as none."""
+    folder = linkage_dir / "scored"
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / "records.parquet.part"
+    shutil.copyfile(linkage_dir / "records.parquet", part)
+    part.replace(folder / "records.parquet")
+    write_json(
+        {
+            "fingerprint": fingerprint(card),
+            "edges": sha256(linkage_dir / "edges.parquet"),
+            "records": sha256(folder / "records.parquet"),
+            "rules": report,
+            "pairs": pairs,
+            "completed": completed,
+        },
+        folder / "state.json",
+    )
+
+
+def _state(linkage_dir: Path, card: ModelCard) -> dict[str, Any] | None:
+    folder = linkage_dir / "scored"
+    paths = (folder / "state.json", folder / "records.parquet", linkage_dir / "edges.parquet")
+    if not all(p.exists() for p in paths):
+        return None
+    state: dict[str, Any] = read_json(paths[0])
+    if state["fingerprint"] != fingerprint(card) or state["edges"] != sha256(paths[2]):
+        return None
+    return state if state["records"] == sha256(paths[1]) else None
+
+
+def score_changes(con: duckdb.DuckDBPyConnection, linkage_dir: Path, card: ModelCard) -> dict[str, Any] | None:
+    """Table ``edges`` for tonight's ``records`` from yesterday's; None where a full night is needed.
+
+    Returns counts: records new or changed, deleted, and looked at again because a block crossed its limit.
+    """
+    state = _state(linkage_dir, card)
+    if state is None:
+        return None
+    before = quoted(linkage_dir / "scored" / "records.parquet")
+    con.execute(f"create or replace view was as select * from read_parquet({before})")
+    columns = [r[0] for r in con.execute("describe records").fetchall()]
+    if columns != [r[0] for r in con.execute("describe was").fetchall()]:
+        return None
+    row = ", ".join(c for c in columns if c != "delivered_on")
+    same = state["records"] == sha256(linkage_dir / "records.parquet")
+    con.execute("create or replace table changed (rid bigint)")
+    con.execute("create or replace table gone (rid bigint)")
+    if not same:
+        con.execute(
+            "create or replace temp table kw_marks as "
+            "select coalesce(a.rid, b.rid) as rid, a.mark as now, b.mark as was "
+            f"from (select rid, hash({row}) as mark from records) a "
+            f"full join (select rid, hash({row}) as mark from was) b on a.rid = b.rid "
+            "where a.mark is distinct from b.mark"
+        )
+        con.execute("insert into changed select rid from kw_marks where now is not null")
+        con.execute("insert into gone select rid from kw_marks where was is not null")
+    count = {t: con.execute(f"select count(*) from {t}").fetchall()[0][0] for t in ("changed", "gone", "records")}
+    if count["changed"] + count["gone"] > MAX_SHARE * count["records"]:
+        return None
+    con.execute(f"create or replace table edges as select * from read_parquet({quoted(linkage_dir / 'edges.parquet')})")
+    report, crossed, completed = state["rules"], 0, state["completed"]
+    if count["changed"] or count["gone"]:
+        limits = limits_of(card)
+        blocking.crossings(con, limits, "was", "changed", "gone")
+        con.execute("create or replace table touched as select rid from changed union select rid from crossed")
+        crossed = con.execute("select count(*) from touched").fetchall()[0][0] - count["changed"]
+        scorer = Scorer(con, card.path / "frequencies")
+        report = blocking.block(con, card.duplicate_free, limits, "touched")
+        con.execute("create or replace table stale as select rid from touched union select rid from gone")
+        con.execute("""
+        create or replace table known as select * from edges
+        anti join stale on rid = rid_l anti join stale s on s.rid = rid_r
+        """)
+        edge_work.score_pairs(con, scorer, card.mixtures, "pairs", "edges", "pair")
+        con.execute("insert into edges by name select * from known where evidence = 'pair'")
+        con.execute("create or replace table completed_before as select * from known where evidence = 'completion'")
+        completed = edge_work.complete(con, scorer, card.mixtures, "edges", card.thresholds.join, "completed_before")
+    return {
+        "records_changed": count["changed"],
+        "records_gone": con.execute("select count(*) from gone anti join records using (rid)").fetchall()[0][0],
+        "records_in_crossed_blocks": crossed,
+        "rules": report,
+        "completed": completed,
+    }
+
+
+def score_all(con: duckdb.DuckDBPyConnection, card: ModelCard) -> dict[str, Any]:
+    """Table ``edges`` for all of ``records``, from nothing."""
+    scorer = Scorer(con, card.path / "frequencies")
+    report = blocking.block(con, card.duplicate_free, limits_of(card))
+    pairs = con.execute("select count(*) from pairs").fetchall()[0][0]
+    edge_work.score_pairs(con, scorer, card.mixtures, "pairs", "edges", "pair")
+    completed = edge_work.complete(con, scorer, card.mixtures, "edges", card.thresholds.join)
+    return {"rules": report, "pairs": pairs, "completed": completed}
+
+
+def write_edges(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> int:
+    """``edges.parquet`` in the order of the pairs; returns their number."""
+    return write_parquet(con, "select * from edges order by rid_l, rid_r", linkage_dir / "edges.parquet")
