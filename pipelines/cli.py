@@ -125,6 +125,17 @@ def demo(
     tour(home, people, _console(), every_night=every_night)
 
 
+@app.command("demo-measures")
+@_plain_errors
+def demo_measures(home: HomeOption = None) -> None:
+    """Hold a demo's core measures against the simulation's truth: what records and what linkage got wrong."""
+    from pipelines import summary
+    from pipelines.demo.compare import by_measure, compare
+
+    place, console = _home(home), _console()
+    summary.show_truth(console, by_measure(compare(place)))
+
+
 @app.command()
 @_plain_errors
 def run(

@@ -350,3 +350,14 @@ def show_query(console: Console, home: Home, sql: str, as_csv: bool, limit: int)
     if len(rows) > limit:
         console.print(f"The first {limit} rows; ask for more with --rows or --csv.")
     return True
+
+
+def show_truth(console: Console, rows: list[tuple[str, int, float, float, float]]) -> None:
+    """Core measures of a demo against its truth: mean absolute differences, and what they come from."""
+    table = Table(title="Measures against the simulation's truth (mean absolute difference)")
+    for name in ("measure", "numbers", "whole", "by records", "by linkage"):
+        table.add_column(name, justify="left" if name == "measure" else "right")
+    for metric_id, count, *differences in rows:
+        table.add_row(metric_id, str(count), *(f"{d:.4f}" if d else "0" for d in differences))
+    console.print(table)
+    console.print("Number by number: quality/measures_vs_truth.parquet")
