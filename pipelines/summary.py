@@ -22,6 +22,7 @@ from expectations.contract import Contract, load_contracts
 from pipelines.landing import sentence, validate_files
 from pipelines.night import Night, NightError, Outcome
 from pipelines.releases import ReleaseError, current_release, open_release, verify
+from pipelines.releases.restatement import read_report
 from pipelines.settings import load_jurisdiction
 from pipelines.storage import Home, connect, quoted, read_jsonl
 
@@ -270,6 +271,9 @@ def show_status(console: Console, home: Home) -> None:
         console.print(f"Current release: {release.release_id}, cut-off {release.manifest['cut_off']}, {state}")
         for problem in problems:
             console.print(f"  {problem}", markup=False)
+        moved = read_report(home, release.release_id)
+        if moved is not None:
+            console.print(f"Numbers it says otherwise than the release before: {len(moved)} (kinweave restatements)")
     except ReleaseError as error:
         console.print(f"Current release: {error}", markup=False)
     night = Night(home)
