@@ -97,8 +97,9 @@ def load(
     ``database`` is what libpq takes to connect (URI or ``key=value``), as :data:`OWNER`; ``zone`` the jurisdiction's
     time zone, in which agreements begin and end; ``verified_by`` its public key; ``day`` is today there. Loading the
     same release again brings the database to the agreements as they are now. Where a table's form changes, open
-    transactions that read it are waited for, ``patience`` seconds at most. Raises :class:`ServeError`; the database is
-    then as before, but for what no agreement gives any more: that is revoked first, whatever happens after.
+    transactions that read it are waited for, ``patience`` seconds; then their sessions are ended. Raises
+    :class:`ServeError`; the database is then as before, but for what no agreement gives any more: that is revoked
+    first, whatever happens after.
     """
     return _load(database, shares(partners_dir, book, day or today(zone), verified_by), zone, patience)
 
@@ -277,6 +278,16 @@ class _Load:
             f" {quoted(digest(table, self.zone))})"
         )
 
+    def _end_sessions(self, tables: Sequence[tuple[str, str]]) -> None:
+        """End the sessions that still hold one of ``tables``: one partner cannot keep the others from a release."""
+        held = ", ".join(f"({quoted(schema)}, {quoted(table)})" for schema, table in tables)
+        self.cursor.execute(
+            "select pg_terminate_backend(pid) from (select distinct l.pid from pg_locks l"
+            " join pg_class c on c.oid = l.relation join pg_namespace n on n.oid = c.relnamespace"
+            f" where (n.nspname, c.relname) in ({held}) and l.pid <> pg_backend_pid()) as holding"
+        )
+        self.cursor.fetchall()
+
     def _wait_for(self, leaving: Sequence[tuple[str, str]]) -> None:
         """Lock what is about to be dropped, and the pointer, which every open transaction that read anything holds.
 
@@ -297,10 +308,8 @@ class _Load:
             if _all(self.cursor, "select current_setting('kinweave.locked')")[0][0] == "yes":
                 return
             if time.monotonic() > until:
-                raise ServeError(
-                    "what a partner may see changed, but a partner's open transaction still reads it: try again,"
-                    " or end that session"
-                )
+                self._end_sessions([*((f"store_{p}", t) for p, t in leaving), ("serving", "release")])
+                until = time.monotonic() + self.patience
             time.sleep(0.05)
 
 

@@ -78,10 +78,10 @@ def password(database: str, partner: str) -> str:
 def _role(connection: psycopg.Connection[Any], role: str) -> None:
     exists = _value(connection, "select count(*) from pg_roles where rolname = %s", role)
     verb = "alter" if exists else "create"
-    limit = "-1" if role == OWNER else "10"
+    limit, inherit = ("-1", "inherit") if role == OWNER else ("10", "noinherit")
     _run(
         connection,
-        f"{verb} role {{role}} login nosuperuser nocreatedb nocreaterole noreplication nobypassrls noinherit"
+        f"{verb} role {{role}} login nosuperuser nocreatedb nocreaterole noreplication nobypassrls {inherit}"
         f" connection limit {limit}",
         role=role,
     )
@@ -110,12 +110,15 @@ def _close_what_is_open(connection: psycopg.Connection[Any]) -> None:
     ).fetchall():
         _run(connection, f"revoke execute on function {function} from public")
     _run(connection, "grant execute on function pg_try_advisory_xact_lock(bigint) to {owner}", owner=OWNER)
+    # It ends sessions that hold on to what is to be taken away.
+    _run(connection, "grant pg_signal_backend to {owner}", owner=OWNER)
     for (view,) in connection.execute(
         "select relname from pg_class where relnamespace = 'pg_catalog'::regnamespace and relkind = 'v'"
         " and relname ~ %s order by 1",
         [_VIEWS],
     ).fetchall():
         _run(connection, "revoke all on pg_catalog.{view} from public", view=str(view))
+    _run(connection, "grant select on pg_catalog.pg_locks to {owner}", owner=OWNER)
     shown = [
         str(r[0])
         for r in connection.execute(
