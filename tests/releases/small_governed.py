@@ -15,7 +15,7 @@ import duckdb
 import yaml
 
 from pipelines.releases import agreements as rules
-from pipelines.releases import publish
+from pipelines.releases import open_release, publish
 from pipelines.releases.partners import Governance
 from pipelines.storage import Home
 from tests.releases.small_warehouse import contract
@@ -265,7 +265,7 @@ def publish_it(home, day=CUT, **more):
 def rows(release, partner, table, columns="*"):
     """Rows of a partner's table from its database, checked to be those of its Parquet file."""
     folder = release.folder / "partners" / partner
-    with duckdb.connect(str(folder / "kinweave.duckdb"), read_only=True) as database:
+    with open_release(folder) as database:
         told = database.execute(f"select {columns} from {table} order by all").fetchall()
         other = f"select {columns} from read_parquet('{folder}/parquet/{table}.parquet') order by all"
         assert duckdb.connect().execute(other).fetchall() == told
