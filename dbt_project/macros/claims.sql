@@ -1,4 +1,7 @@
 {#- Claims measures: codes, enrolment without gaps, well-child visits, deliveries. Paid and denied lines both count. -#}
+{#- When the claims of a period are complete enough to be judged: 90 days after it. Before, values are shown and flagged. -#}
+{% macro run_out(period_end) -%} {{ add_days(period_end, 90) }} {%- endmacro %}
+
 {#- True when a diagnosis of the claim line is in the code list ``name``, with or without the dot. -#}
 {% macro has_diagnosis(name) -%}
     list_has_any(
@@ -177,7 +180,8 @@
                 measures=[[metric_id, "warehouse"], [metric_id, "foster_care"]],
                 needs=["medicaid"],
                 version=version,
-                follow_up_months=3,
+                matures_on=run_out("period_end"),
+                show_immature=true,
             )
         }}
 {% endmacro %}
@@ -237,16 +241,31 @@
 
         {{ continuously_enrolled("enrolled", "deliveries", 0) }},
 
+        -- An enrolment renewed without a day between is one enrolment.
+        spans as (
+            select
+                person_id,
+                "start",
+                coalesce(
+                    "start" > max(coalesce("end", date '9999-12-30')) over (
+                        partition by person_id
+                        order by "start", "end" nulls last
+                        rows between unbounded preceding and 1 preceding
+                    )
+                    + 1,
+                    true
+                ) as is_new
+            from {{ ref("fct_elig_span") }}
+            where coalesce(lower(benefit_scope) <> 'limited', true)
+        ),
+
         covered as (
             select
                 d.*,
                 (
                     select max(s."start")
-                    from {{ ref("fct_elig_span") }} as s
-                    where
-                        s.person_id = d.person_id
-                        and s."start" <= d.delivery_date
-                        and coalesce(s."end" >= d.delivery_date, true)
+                    from spans as s
+                    where s.person_id = d.person_id and s.is_new and s."start" <= d.delivery_date
                 ) as covered_from,
                 (
                     select
@@ -315,7 +334,8 @@
                 measures=[[metric_id, "warehouse"]],
                 needs=["medicaid"],
                 version=version,
-                follow_up_months=3,
+                matures_on=run_out("period_end"),
+                show_immature=true,
             )
         }}
 {% endmacro %}

@@ -13,12 +13,12 @@
             select n.*
             from {{ ref("fct_need") }} as n
             where
-                n.need_domain = '{{ domain }}'
+                {{ is_domain("n.need_domain", domain) }}
                 and n.identified_date <= {{ cutoff() }}
                 -- A person who is a child of one family and a parent of another is a parent here.
                 and coalesce(
                     (
-                        select bool_or(b.role <> 'child')
+                        select bool_or(lower(b.role) <> 'child')
                         from {{ ref("bridge_family_person") }} as b
                         where b.person_id = n.person_id
                     ),
@@ -43,9 +43,9 @@
             left join {{ ref("fct_referral") }} as r on s.referral_id = r.referral_id
             left join {{ ref("fct_need") }} as n on r.need_id = n.need_id
             where
-                s.service_type = '{{ domain }}'
-                or starts_with(s.service_type, '{{ domain }}_')
-                or n.need_domain = '{{ domain }}'
+                {{ is_domain("s.service_type", domain) }}
+                or starts_with(upper(s.service_type), '{{ domain }}_')
+                or {{ is_domain("n.need_domain", domain) }}
         ),
 
         -- Treatment as spans: from the kept appointment to the end of what it began.

@@ -219,10 +219,10 @@
     (metric_id, variant) pairs, so that a period in which nobody qualified still has its row, with value null.
     ``follow_up_months``: a period is judged only when it ended that long before the cut-off (C5); none where each unit
     carries its own maturity. ``matures_on``: the date itself, where it does not hang on the period's end. ``periods``: see
-    with_empty_periods.
+    with_empty_periods. ``show_immature``: the value is shown before its time, flagged.
 -#}
 {% macro proportion_rows(
-    units, measures, needs, version, linked=false, follow_up_months=0, matures_on=none, periods=none
+    units, measures, needs, version, linked=false, follow_up_months=0, matures_on=none, periods=none, show_immature=false
 ) %}
     stratified as ({{ stratified(units) }}),
 
@@ -260,5 +260,5 @@
         from framed
     )
 
-    {{ standard_rows("summary", needs, version, linked) }}
+    {{ standard_rows("summary", needs, version, linked, show_immature) }}
 {% endmacro %}

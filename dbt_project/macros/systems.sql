@@ -4,8 +4,8 @@
 {%- endmacro %}
 
 {#-
-    Contacts as spans: person_id, system, from_date, to_date, both days included. Enrolment in Medicaid is a contact with it;
-    the court team itself is not among the systems.
+    Contacts as spans: person_id, system, from_date, to_date, both days included. Being enrolled in Medicaid is no contact
+    with it, a claim is; the court team itself is not among the systems.
 -#}
 {% macro system_contacts() -%}
     select person_id, 'child_welfare' as system, report_date as from_date, report_date as to_date
@@ -19,9 +19,6 @@
     union all
     select person_id, 'medicaid', dos_from, coalesce(dos_to, dos_from)
     from {{ ref("fct_claim_line") }}
-    union all
-    select person_id, 'medicaid', "start", coalesce("end", {{ cutoff() }})
-    from {{ ref("fct_elig_span") }}
     union all
     select
         person_id,

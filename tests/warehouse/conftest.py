@@ -5,6 +5,7 @@ The empty Parquet files come from the contracts, so a new source or column needs
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import subprocess
@@ -20,7 +21,31 @@ from expectations.contract import load_contracts
 from expectations.vocabulary import SQL_TYPES
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
-CUTOFF = "2026-09-30"
+CUTOFF = dt.date(2026, 9, 30)
+
+#: Ways in which a measure waits for its follow-up, and the last day a period may end to be judged at the cut-off.
+LAST_MATURE = {
+    "at once": dt.date(2026, 9, 30),
+    "60 days": dt.date(2026, 8, 1),
+    "90 days": dt.date(2026, 7, 2),
+    "6 months": dt.date(2026, 3, 31),
+    "12 months": dt.date(2025, 9, 30),
+    "18 months": dt.date(2025, 3, 31),
+    "24 months": dt.date(2024, 9, 30),
+    "36 months": dt.date(2023, 9, 30),
+    "183 days and 6 months": dt.date(2025, 9, 29),
+    "183 days and 12 months": dt.date(2025, 3, 31),
+}
+
+
+def periods() -> list[dict[str, str]]:
+    """For each way of waiting a period that just ripened and one that ends a day later; no two begin on one day."""
+    ends = sorted({end + dt.timedelta(days=late) for end in LAST_MATURE.values() for late in (0, 1)})
+    found = [(end.replace(day=1) - dt.timedelta(days=i), end) for i, end in enumerate(ends, start=1)]
+    # Two measures wait from the first day of the period.
+    found += [(day, day + dt.timedelta(days=30)) for day in (dt.date(2025, 9, 30), dt.date(2025, 10, 1))]
+    return [{"start": str(start), "end": str(end)} for start, end in found]
+
 
 #: What linkage and the jurisdiction hand to the warehouse.
 HANDED_OVER = {
@@ -116,12 +141,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     environment = {**os.environ, "KINWEAVE_WORKSPACE": str(workspace), "DO_NOT_TRACK": "1"}
     finished = subprocess.run(
         [
-            *(sys.executable, "-m", "dbt.cli.main", "build"),
+            *(sys.executable, str(Path(__file__).with_name("dbt_flat.py")), "build"),
             # What staging writes for linkage lies outside the warehouse.
             *("--exclude", "config.materialized:external"),
             *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)),
             *("--target-path", str(target), "--log-path", str(target)),
-            *("--vars", json.dumps({"cutoff": CUTOFF}), "--no-use-colors", "--quiet"),
+            *("--vars", json.dumps({"cutoff": str(CUTOFF), "metric_periods": periods()}), "--no-use-colors", "--quiet"),
         ],
         env=environment,
         capture_output=True,

@@ -7,6 +7,7 @@ from typing import Any
 
 from expectations.contract import load_contracts
 from expectations.vocabulary import Sensitivity
+from pipelines.measures import registry
 from tests.warehouse.conftest import Built
 from tests.warehouse.test_build import CATALOGUE
 
@@ -89,7 +90,17 @@ def test_every_mart_checks_its_key(built: Built) -> None:
         for node in built.manifest["nodes"].values()
         if node["resource_type"] == "test" and (node.get("test_metadata") or {}).get("name") == "key"
     }
-    assert set(models(built, "marts")) <= checked
+    # The rows of all measures lie together in measure_rows, whose key is theirs.
+    measures = {name for name in models(built, "marts", "metrics") if name.startswith("met_")}
+    assert set(models(built, "marts")) - measures <= checked
+    assert {name for _, name in parents(built, models(built, "marts")["measure_rows"])} == measures
+
+
+def test_measures_are_tagged_with_their_tier(built: Built) -> None:
+    """A night leaves out the tiers it does not compute by these tags."""
+    tagged = {name: node["tags"] for name, node in models(built, "marts", "metrics").items()}
+    for definition in registry.load().values():
+        assert tagged[definition.model] == [definition.tier]
 
 
 def test_code_words_in_the_sql_are_words_of_some_contract(built: Built) -> None:

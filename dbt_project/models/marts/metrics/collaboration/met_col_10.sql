@@ -68,7 +68,7 @@ with
             "units",
             measures=measures,
             needs=["child_welfare", "court", "medicaid", "behavioral_health", "court_team"],
-            version="1.0.0",
+            version="1.1.0",
             linked=true,
             follow_up_months=12,
         )

@@ -72,7 +72,7 @@ with
             "units",
             measures=measures,
             needs=["child_welfare", "court", "medicaid", "behavioral_health"],
-            version="1.0.0",
+            version="1.1.0",
             linked=true,
         )
     }}

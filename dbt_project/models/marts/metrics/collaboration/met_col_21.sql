@@ -45,7 +45,11 @@ with
             n.person_id,
             n.need_id,
             n.index_date,
-            greatest(min(s.first_appt_date) - n.index_date, 0) as event_days
+            -- greatest() passes over nulls: a need nobody met would have been met at once.
+            case
+                when min(s.first_appt_date) is not null
+                then greatest(min(s.first_appt_date) - n.index_date, 0)
+            end as event_days
         from needs as n
         left join
             services as s
@@ -104,7 +108,7 @@ with
             quantiles=[["median", "all", 0.5], ["median_before_launch", "before", 0.5], ["median_after_launch", "after", 0.5]],
             limits=[],
             needs=["court_team"],
-            version="1.0.0",
+            version="1.0.1",
             fill_empty_periods=false,
         )
     }}

@@ -28,13 +28,10 @@ with
         select
             e.*,
             least(
-                coalesce(
-                    (
-                        select min(f.finding_date)
-                        from first_findings as f
-                        where f.person_id = e.person_id and f.finding_date >= e.removal_date
-                    ),
-                    {{ add_days("e.removal_date", 60) }}
+                (
+                    select min(f.finding_date)
+                    from first_findings as f
+                    where f.person_id = e.person_id and f.finding_date >= e.removal_date
                 ),
                 {{ add_days("e.removal_date", 60) }}
             ) as entered_care_on

@@ -33,10 +33,7 @@ with
             e.county,
             e.removal_date,
             e.end_date,
-            least(
-                coalesce(min(f.finding_date), {{ add_days("e.removal_date", 60) }}),
-                {{ add_days("e.removal_date", 60) }}
-            ) as entered_care_on
+            least(min(f.finding_date), {{ add_days("e.removal_date", 60) }}) as entered_care_on
         from episodes as e
         left join first_findings as f on e.person_id = f.person_id and f.finding_date >= e.removal_date
         group by e.removal_id, e.person_id, e.county, e.removal_date, e.end_date

@@ -8,6 +8,6 @@
         to_date=add_days(add_months("d.dob", 12), 90),
         visits_from="d.dob",
         least_visits=6,
-        version="1.0.0",
+        version="1.1.0",
     )
 }}

@@ -9,6 +9,6 @@
         to_date=add_days(add_months("d.dob", 24), 180),
         visits_from=add_days(add_months("d.dob", 12), 91),
         least_visits=2,
-        version="1.0.0",
+        version="1.1.0",
     )
 }}

@@ -80,7 +80,8 @@ with
             "units",
             measures=[["MED-03", "warehouse"], ["MED-03", "age_1"], ["MED-03", "age_2"], ["MED-03", "age_3"]],
             needs=["medicaid"],
-            version="1.0.0",
-            follow_up_months=3,
+            version="1.1.0",
+            matures_on=run_out("period_end"),
+            show_immature=true,
         )
     }}

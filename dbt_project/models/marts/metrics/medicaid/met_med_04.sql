@@ -147,7 +147,8 @@ with
                 ["MED-04", "parents_engagement"],
             ],
             needs=["medicaid"],
-            version="1.0.0",
-            follow_up_months=3,
+            version="1.1.0",
+            matures_on=run_out("period_end"),
+            show_immature=true,
         )
     }}

@@ -13,6 +13,6 @@
         ~ ", "
         ~ add_days("d.covered_from", 42)
         ~ ") and v.visit_date < d.delivery_date",
-        version="1.0.0",
+        version="1.1.0",
     )
 }}

@@ -11,6 +11,6 @@
         ~ add_days("d.delivery_date", 7)
         ~ " and "
         ~ add_days("d.delivery_date", 84),
-        version="1.0.0",
+        version="1.1.0",
     )
 }}

@@ -90,7 +90,10 @@ with
             n.need_id,
             n.need_domain,
             n.index_date,
-            min(greatest(k.from_date, n.index_date)) - n.index_date as kept_days
+            -- greatest() passes over nulls: a need nobody met would have been met at once.
+            case
+                when min(k.from_date) is not null then greatest(min(k.from_date), n.index_date) - n.index_date
+            end as kept_days
         from needs as n
         left join
             kept as k
@@ -172,7 +175,7 @@ with
             quantiles=[["median", "need", 0.5]],
             limits=[["warehouse", "need", 30], ["all_needs", "parent", 30]],
             needs=["court_team", "behavioral_health"],
-            version="1.0.0",
+            version="1.0.1",
             linked=true,
         )
     }}

@@ -69,7 +69,19 @@ with
         group by all
     ),
 
-    sited as ({{ with_site("served", "index_date") }}),
+    -- A calendar day of one child counts once, under the earlier of two episodes.
+    dated as (
+        select
+            *,
+            max(counted_to) filter (where exclusion is null) over (
+                partition by period_start, person_id
+                order by index_date, removal_date, removal_id
+                rows between unbounded preceding and 1 preceding
+            ) as counted_before
+        from served
+    ),
+
+    sited as ({{ with_site("dated", "index_date") }}),
 
     units as (
         select
@@ -83,7 +95,9 @@ with
             u.county,
             u.exclusion,
             coalesce(v.events, 0) as events,
-            greatest(u.counted_to - u.index_date, 0) as exposure
+            greatest(
+                u.counted_to - greatest(u.index_date, coalesce(u.counted_before, u.index_date)), 0
+            ) as exposure
         from sited as u
         left join victimizations as v on u.period_start = v.period_start and u.removal_id = v.removal_id
     ),
@@ -94,6 +108,6 @@ with
             measures=[["SAF-01", "warehouse"]],
             scale=100000,
             needs=["child_welfare"],
-            version="1.0.0",
+            version="1.1.0",
         )
     }}
