@@ -39,7 +39,6 @@ _DIRECT_ATTRIBUTES = frozenset(PERSON_ATTRIBUTES) & frozenset(
         "merged_into_record_id",
     ]
 )
-_KEY_ATTRIBUTES = frozenset({"source_record_id", "source_id", "related_record_id", "other_case_key", "case_key"})
 _BIRTH = frozenset({"dob", "birth_date", "date_of_birth"})
 
 
@@ -85,13 +84,9 @@ def _contract_classes(contracts: Mapping[str, Contract]) -> dict[str, set[Sensit
     return classes
 
 
-def _is_identifying(name: str, classes: Mapping[str, set[Sensitivity]]) -> Sensitivity | None:
-    """The class a column's name alone betrays, when the mart does not declare one."""
-    if name in _DIRECT_ATTRIBUTES or classes.get(name) == {Sensitivity.DIRECT_ID}:
-        return Sensitivity.DIRECT_ID
-    if name in _KEY_ATTRIBUTES or Sensitivity.SOURCE_KEY in classes.get(name, set()):
-        return Sensitivity.SOURCE_KEY
-    return None
+def _names_a_person(name: str, classes: Mapping[str, set[Sensitivity]]) -> bool:
+    """Whether a column's name alone gives it away, whatever class the mart declares."""
+    return name in _DIRECT_ATTRIBUTES or classes.get(name) == {Sensitivity.DIRECT_ID}
 
 
 def plan_release(
@@ -103,7 +98,7 @@ def plan_release(
     """Decide for every mart of the warehouse attached as ``catalog`` what leaves and how.
 
     A mart is a dbt model under ``models/marts``; one with ``meta.released: false`` stays inside. Raises
-    :class:`GateClosed` for a column that is undocumented, has an unknown class, or is a direct identifier.
+    :class:`GateClosed` for a column that is undocumented, has no class or an unknown one, or is a direct identifier.
     """
     classes = _contract_classes(contracts)
     physical: dict[tuple[str, str], dict[str, str]] = {}
@@ -133,12 +128,14 @@ def plan_release(
                 problems.append(f"{where}: not documented in the mart's YAML")
                 continue
             declared = _meta(doc).get("sensitivity")
-            if declared is not None and declared not in set(Sensitivity):
+            if declared is None:
+                problems.append(f"{where}: has no sensitivity class")
+                continue
+            if declared not in set(Sensitivity):
                 problems.append(f"{where}: there is no sensitivity class of this name")
                 continue
-            guessed = _is_identifying(name.lower(), classes)
-            sensitivity = Sensitivity(declared) if declared is not None else guessed
-            if sensitivity is Sensitivity.DIRECT_ID or (name.lower() in _DIRECT_ATTRIBUTES):
+            sensitivity = Sensitivity(declared)
+            if sensitivity is Sensitivity.DIRECT_ID or _names_a_person(name.lower(), classes):
                 problems.append(f"{where}: a direct identifier may not leave the vault")
                 continue
             columns.append(
@@ -146,7 +143,7 @@ def plan_release(
                     name=name,
                     sql_type=sql_type,
                     description=str(doc.get("description") or "").strip(),
-                    sensitivity=str(sensitivity or Sensitivity.NONE),
+                    sensitivity=str(sensitivity),
                     treatment=_treatment(name.lower(), sql_type, sensitivity),
                 )
             )
@@ -162,7 +159,7 @@ def _meta(node: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**(node.get("config") or {}).get("meta", {}), **(node.get("meta") or {})}
 
 
-def _treatment(name: str, sql_type: str, sensitivity: Sensitivity | None) -> Treatment:
+def _treatment(name: str, sql_type: str, sensitivity: Sensitivity) -> Treatment:
     if sensitivity is Sensitivity.SOURCE_KEY:
         return "re-keyed"
     if name in _BIRTH or (sensitivity is Sensitivity.QUASI_ID and sql_type in ("DATE", "TIMESTAMP")):

@@ -45,7 +45,7 @@ def contract() -> Contract:
     )
 
 
-def column(sensitivity: str | None = None, description: str = "A column.") -> dict[str, Any]:
+def column(sensitivity: str | None = "none", description: str = "A column.") -> dict[str, Any]:
     return {"description": description, "meta": {"sensitivity": sensitivity} if sensitivity else {}}
 
 

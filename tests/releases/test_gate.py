@@ -33,6 +33,21 @@ def test_a_column_nobody_documented_closes_the_gate(tmp_path):
         publish_it(build(tmp_path), dbt_manifest=manifest(dim_child=documented))
 
 
+def test_a_column_without_a_class_closes_the_gate(tmp_path):
+    documented = {"person_id": column(), "dob": column("quasi_id"), "sex": column(None)}
+    with pytest.raises(GateClosed, match=r"dim_child\.sex: has no sensitivity class"):
+        publish_it(build(tmp_path), dbt_manifest=manifest(dim_child=documented))
+
+
+def test_a_name_closes_the_gate_whatever_class_it_is_given(tmp_path):
+    home = build(tmp_path)
+    with duckdb.connect(str(home.warehouse)) as database:
+        database.execute("alter table core.dim_child rename sex to party_name")
+    documented = {"person_id": column(), "dob": column("quasi_id"), "party_name": column("none")}
+    with pytest.raises(GateClosed, match=r"dim_child\.party_name: a direct identifier"):
+        publish_it(home, dbt_manifest=manifest(dim_child=documented))
+
+
 def test_a_class_nobody_knows_closes_the_gate(tmp_path):
     documented = {"person_id": column(), "dob": column("birthday"), "sex": column()}
     with pytest.raises(GateClosed, match=r"dim_child\.dob: there is no sensitivity class"):
