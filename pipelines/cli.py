@@ -273,6 +273,17 @@ def link(
     console.print(f"Written to {out}")
 
 
+@app.command("linkage-range")
+@_plain_errors
+def linkage_range(home: HomeOption = None) -> None:
+    """Compute the linked measures at a lower and a higher linkage threshold: how far they hang on it."""
+    from pipelines.measures.ranges import FILE, write_ranges
+
+    place = _home(home)
+    count = write_ranges(place)
+    _console().print(f"{count:,} numbers with their range: {place.quality_dir / FILE}", soft_wrap=True)
+
+
 @app.command()
 @_plain_errors
 def measures(
