@@ -9,7 +9,7 @@ export DAGSTER_DISABLE_TELEMETRY = yes
 export GX_ANALYTICS_ENABLED = False
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: setup demo test test-browser check generate lock clean
+.PHONY: setup demo serve-demo test test-services check generate lock clean
 
 setup: $(VENV)/.ready
 
@@ -24,8 +24,14 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 demo: setup ## three nights of a synthetic jurisdiction, from files to a published release
 	$(BIN)/kinweave demo --home $(HOME_DIR)
 
+serve-demo: setup ## the demo's release in a PostgreSQL of its own, a role for each partner; Ctrl-C ends it
+	$(BIN)/kinweave serve demo --home $(HOME_DIR)
+
 test: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+
+test-services: setup ## what needs more than Python: Chromium and PostgreSQL (Debian: chromium, postgresql)
+	$(BIN)/python -m pytest tests/browser tests/serving
 
 check: setup ## seconds: style, types, import directions, generated files current
 	$(BIN)/ruff check .

@@ -98,6 +98,11 @@ def test_withdrawn_agreements_narrower_ones_and_a_stopped_partner(small):
         small.load(partners)
         assert count(medicaid, "dim_child") == 3
 
+        stop(small.owner, "public")
+        resume(small.owner, "public")
+        small.load(partners)
+        assert count(public) == 3
+
 
 def test_an_agreement_that_replaced_another_waits_for_the_next_release(small):
     partners = write_release(small.root, small.agreements)

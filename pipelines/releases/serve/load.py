@@ -219,6 +219,11 @@ class _Load:
             _drop(cursor, partner, table_name)
         for share, table, name in incoming:
             self._show(share, table, name, load_no)
+        for share in served:
+            for table in share.tables:
+                # Each time, in case a right was taken by `stop` or by hand; a grant waits for nobody.
+                for place in (f"{identifier(share.role)}.{identifier(table.name)}", _stored(share.partner, table.name)):
+                    cursor.execute(f"grant select ({_names(table)}) on {place} to {identifier(share.role)}")
         cursor.execute(
             f"insert into {POINTER} values (true, {load_no}, {quoted(release)}, now()) on conflict (only_one) do update"
             " set load_no = excluded.load_no, release_id = excluded.release_id, loaded_at = excluded.loaded_at"
@@ -258,7 +263,6 @@ class _Load:
         self.cursor.execute(
             f"create policy read on {stored} for select to {role} using ({_policy(table.spans, self.zone)})"
         )
-        self.cursor.execute(f"grant select ({_names(table)}) on {stored} to {role}")
 
     def _show(self, share: Share, table: SharedTable, incoming: str, load_no: int) -> None:
         """Give the incoming table its name, and the partner its view."""
@@ -269,7 +273,6 @@ class _Load:
             f"create view {view} with (security_barrier = true, security_invoker = true)"
             f" as select {_names(table)} from {stored} where {_began_after(load_no)}"
         )
-        self.cursor.execute(f"grant select ({_names(table)}) on {view} to {role}")
         self.cursor.execute(f"comment on view {view} is {quoted(table.comment)}")
         for column in table.columns:
             self.cursor.execute(f"comment on column {view}.{identifier(column.name)} is {quoted(column.comment)}")
