@@ -42,6 +42,7 @@ def _home(given: Path | None) -> Home:
 @contextmanager
 def _plainly() -> Iterator[None]:
     """Errors written for a person become a line on standard error and exit code 1."""
+    from pipelines.night import NightError
     from pipelines.releases.agreements import AgreementError
     from pipelines.releases.manifest import ReleaseError
     from pipelines.releases.people import PeopleError
@@ -49,7 +50,7 @@ def _plainly() -> Iterator[None]:
 
     try:
         yield
-    except (AgreementError, ReleaseError, PeopleError, SettingsError) as error:
+    except (AgreementError, NightError, ReleaseError, PeopleError, SettingsError) as error:
         typer.secho(f"kinweave: {error}", err=True, fg=typer.colors.RED)
         raise typer.Exit(1) from None
 
@@ -177,12 +178,15 @@ def expunge(
     home: HomeOption = None,
 ) -> None:
     """Carry out an order to forget a record: gone from everything made from now on, whatever is delivered again."""
-    from pipelines.night import Night
+    from pipelines.night import Night, night_lock
     from pipelines.releases import accounting, people
 
     with _plainly():
         place = _home(home)
-        people.expunge(place, Night(place).secret(), system, record, order_date=order_date.date())
+        with night_lock(place):
+            people.expunge(place, Night(place).secret(), system, record, order_date=order_date.date())
+            # Deleted rows stay in a database file's free blocks: the next night writes a new file.
+            place.warehouse.unlink(missing_ok=True)
         accounting.audit(accounting.log_of(place), "expunction ordered", system=system)
         typer.echo("recorded: run `kinweave run`; earlier releases here hold the record until they are removed")
 

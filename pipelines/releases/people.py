@@ -177,11 +177,18 @@ def _person_keys(contract: Contract) -> set[tuple[str, ...]]:
 def _drop_rows(
     path: Path, table: Table, keys: set[tuple[str, ...]], marks: set[str], system: str, secret: bytes
 ) -> int:
-    found = [k for k in sorted(keys) if set(k) <= set(table.by_name)]
+    found = {k for k in keys if set(k) <= set(table.by_name)}
+    # victim_person_id is a person_id too, though no contract says that its rows are about people.
+    found |= {
+        (c.name,)
+        for c in table.columns
+        for k in keys
+        if len(k) == 1 and c.sensitivity is Sensitivity.SOURCE_KEY and c.name.endswith(f"_{k[0]}")
+    }
     with connect() as database:
         source = f"read_parquet({quoted(path)})"
         doomed: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
-        for key in found:
+        for key in sorted(found):
             names = ", ".join(f"{identifier(c)}::varchar" for c in key)
             for values in database.execute(f"select distinct {names} from {source}").fetchall():
                 if None not in values and _tombstone(secret, system, values) in marks:

@@ -228,7 +228,7 @@ def agency():
                 "persons": table("persons", ["person_id", "name"], persons=[{"record_id": ["person_id"]}]),
                 "kin": table("kin", ["kin_id", "person_id", "related_id"], relationships=[
                     {"person": ["person_id"], "related": ["related_id"], "relationship": "mother_of"}]),
-                "contacts": table("contacts", ["contact_id", "related_id"]),
+                "contacts": table("contacts", ["contact_id", "victim_person_id"]),
                 "workers": table("workers", ["worker_id"]),
             },
         }
