@@ -1,6 +1,6 @@
 """The review page in a real browser, by keyboard alone, and the reports in it: nothing is loaded from elsewhere.
 
-Not part of ``make test``, which needs no browser: ``make test-browser``, on a machine with Chromium.
+Part of ``make test-services``, since it needs Chromium.
 """
 
 from __future__ import annotations
