@@ -15,7 +15,7 @@
         {{ ref("fct_ftm") }} as m
         on m.held_date between p.period_start and p.period_end
         and m.held_date <= {{ cutoff() }}
-        and m.status = 'HELD'
+        and upper(m.status) = 'HELD'
     left join
         {{ ref("fct_enrollment_sbct") }} as e
         on m.family_id = e.family_id

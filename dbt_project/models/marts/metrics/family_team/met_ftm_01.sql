@@ -100,7 +100,7 @@ with
                 from {{ ref("fct_ftm") }} as f
                 where
                     f.family_id = u.family_id
-                    and f.status = 'HELD'
+                    and upper(f.status) = 'HELD'
                     and f.held_date between u.month_start and u.month_end
             ) as is_numerator
         from placed as u

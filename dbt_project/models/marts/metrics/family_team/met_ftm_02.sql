@@ -19,7 +19,7 @@ with
         left join
             {{ ref("fct_ftm") }} as f
             on u.family_id = f.family_id
-            and f.status = 'HELD'
+            and upper(f.status) = 'HELD'
             and f.held_date between u.enrolled_date and coalesce(u.closed_date, {{ cutoff() }})
         group by
             u.period_start,

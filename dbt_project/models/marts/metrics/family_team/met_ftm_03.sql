@@ -46,7 +46,7 @@ with
         inner join
             {{ ref("fct_ftm") }} as m
             on o.family_id = m.family_id
-            and m.status = 'HELD'
+            and upper(m.status) = 'HELD'
             and m.held_date between o.enrolled_date and o.watched_to
     ),
 
