@@ -295,8 +295,8 @@ def overview(registry: Mapping[str, Definition], not_built: Iterable[NotBuilt]) 
             "- **not built**: the reason says what is missing.",
             "- **not measured**: outside what this warehouse is for.\n",
             "Numbers of two bases (entry cohort, exit cohort, stock …) are never drawn on one axis.\n",
-            "How far the linked measures hang on the linkage threshold: `kinweave linkage-range`. How near a demo's numbers"
-            " are to the simulation's truth, and why not nearer: [the measures against the truth]"
+            "How far the linked measures hang on the linkage threshold: `kinweave linkage-range`. How near a demo's"
+            " numbers are to the simulation's truth, and why not nearer: [the measures against the truth]"
             "(../measures-against-truth.md). The catalogue's worked answers and the tests that hold them:"
             " `tests/warehouse/cases/worked_answers.yml`.\n",
             "An agency can compute any of them over its own tables, without a deployment:\n",
