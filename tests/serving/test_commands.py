@@ -8,8 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from pipelines.cli import app
+from pipelines.releases.accounting import log_of, verify_audit
 from pipelines.releases.serve import throwaway
 from pipelines.settings import get_settings
+from pipelines.storage import read_jsonl
 from tests.releases.small_governed import AGREEMENTS, build, publish_it
 from tests.serving.partner_folders import DEMO, TODAY
 
@@ -42,6 +44,8 @@ def test_prepare_load_grants_revoke_resume(server, home):
     assert (code, "load the release" in told) == (1, True)  # nothing is there yet
     code, told = run("load", "--home", home.root, "--database", owner)
     assert (code, "is served" in told) == (0, True)
+    assert [e["action"] for e in read_jsonl(log_of(home))][-1] == "served"
+    assert verify_audit(log_of(home)) == []
     code, told = run("grants", "--home", home.root, "--database", admin)
     assert (code, "partner_public dim_site (site_id, site_name)" in told) == (0, True)
     with psycopg.connect(server.uri("partner_public", "commands"), autocommit=True) as public:

@@ -141,7 +141,7 @@ def test_killed_at_its_steps_a_load_leaves_the_release_before_and_the_next_one_w
         done = load_and_die(served, folders[1], step)
         kills += not done
         assert shown(served) == {RELEASES[1] if done else RELEASES[0]}
-        step += 9
+        step += 14
         assert step < 2000
     assert kills > 5
     served.load(folders[2])
@@ -154,7 +154,7 @@ def test_killed_at_its_steps_a_load_leaves_the_release_before_and_the_next_one_w
 
 def test_readers_through_many_publications_see_whole_releases(published, readers):
     served, folders = published
-    for number in (1, 2, 0, 1, 2, 0):
+    for number in (1, 2, 0, 1):
         served.load(folders[number])
         assert shown(served) == {RELEASES[number]}
     again, other, pinned = finish(readers)

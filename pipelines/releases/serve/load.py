@@ -25,6 +25,7 @@ from adbc_driver_manager import Error
 from adbc_driver_postgresql import dbapi
 
 from pipelines.releases import agreements
+from pipelines.releases.accounting import audit, log_of
 from pipelines.releases.manifest import open_release
 from pipelines.releases.partners import PARTNERS
 from pipelines.releases.publish import current_release
@@ -121,8 +122,17 @@ def current_shares(home: Home) -> list[Share]:
 
 
 def load_current(home: Home, database: str) -> Loaded:
-    """:func:`load` the deployment's current release, as its agreements of today allow."""
-    return _load(database, current_shares(home), load_jurisdiction(home.root).time_zone)
+    """:func:`load` the deployment's current release, as its agreements of today allow, and note it in the audit log."""
+    done = _load(database, current_shares(home), load_jurisdiction(home.root).time_zone)
+    audit(
+        log_of(home),
+        "served",
+        release_id=done.release_id,
+        tables=sorted(done.rows),
+        rows=sum(done.rows.values()),
+        stopped=list(done.stopped),
+    )
+    return done
 
 
 def stop(database: str, partner: str) -> None:
@@ -292,28 +302,27 @@ class _Load:
         self.cursor.fetchall()
 
     def _wait_for(self, leaving: Sequence[tuple[str, str]]) -> None:
-        """Lock what is about to be dropped, and the pointer, which every open transaction that read anything holds.
+        """Lock what is about to be dropped, while nobody reads it.
 
-        Takes all locks or none and tries again: a load that waited with some in hand could deadlock with a reader,
-        and the server might end the reader.
+        Takes all locks or none and tries again: a load that waited with some in hand could deadlock with a reader, and
+        the server might end the reader. When patience is over, the sessions that hold on are ended instead.
         """
         if not leaving:
             return
-        tables = ", ".join([*(_stored(p, t) for p, t in leaving), POINTER])
+        lock = f"lock table {', '.join(_stored(p, t) for p, t in leaving)} in access exclusive mode"
+        attempt = (
+            f"begin {lock} nowait; perform set_config('kinweave.locked', 'yes', true);"
+            " exception when lock_not_available then perform set_config('kinweave.locked', 'no', true); end"
+        )
         until = time.monotonic() + self.patience
-        while True:
-            self.cursor.execute(
-                f"do $kinweave$ begin lock table {tables} in access exclusive mode nowait;"
-                " perform set_config('kinweave.locked', 'yes', true);"
-                " exception when lock_not_available then"
-                " perform set_config('kinweave.locked', 'no', true); end $kinweave$"
-            )
+        while time.monotonic() < until:
+            self.cursor.execute(f"do {quoted(attempt)}")
             if _all(self.cursor, "select current_setting('kinweave.locked')")[0][0] == "yes":
                 return
-            if time.monotonic() > until:
-                self._end_sessions([*((f"store_{p}", t) for p, t in leaving), ("serving", "release")])
-                until = time.monotonic() + self.patience
             time.sleep(0.05)
+        self._end_sessions([(f"store_{p}", t) for p, t in leaving])
+        self.cursor.execute("set local lock_timeout = '30s'")
+        self.cursor.execute(lock)
 
 
 def _drop(cursor: Any, partner: str, table: str) -> None:

@@ -29,6 +29,9 @@ _OURS = frozenset({ABOUT, DICTIONARY, CONSENT_SCOPE})
 #: Column of every stored table that says which release a row belongs to. No partner sees it.
 RELEASE = "release_id"
 
+#: Raised when tables, policies or views are made in another way, so that the next load makes all of them anew.
+_FORM = 1
+
 #: PostgreSQL's name of each DuckDB type that Arrow carries over unchanged.
 _TYPES = {
     "BOOLEAN": "boolean",
@@ -206,7 +209,7 @@ def _scope_file(folder: Path, agreement: Agreement) -> Path:
 
 def digest(table: SharedTable, zone: str) -> str:
     """Changes when anything about the table but its rows does."""
-    return sha256_text(repr((table, zone)))
+    return sha256_text(repr((_FORM, table, zone)))
 
 
 def rows(share: Share, table: SharedTable, database: duckdb.DuckDBPyConnection) -> pa.RecordBatchReader:
