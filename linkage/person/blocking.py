@@ -31,6 +31,8 @@ class Rule:
     reason: str
     key: str
     is_list: bool = False
+    #: One reason alone: only where it costs little, so its pairs do not grow with the file.
+    is_loose: bool = False
 
 
 _MONTH_DAY = "case when length(dob) = 10 then least(dob[6:7], dob[9:10]) || greatest(dob[6:7], dob[9:10]) end"
@@ -86,15 +88,15 @@ RULES: tuple[Rule, ...] = (
         "list_transform(street_keys, lambda x: x || left(first_std, 1) || left(last_std, 1))",
         True,
     ),
-    Rule("building", "the same building, whatever the names", "bldg_keys", True),
+    Rule("building", "the same building, whatever the names", "bldg_keys", True, True),
     Rule(
         "house_surname",
         "house number and surname agree, or its start and the ZIP: the street may be wrong",
         "[house || '|' || zip || left(last_std, 2), house || '|' || last_std]",
         True,
     ),
-    Rule("surname_zip", "surname and ZIP agree", "list_transform(zips, lambda x: last_std || x)", True),
-    Rule("given_zip", "given name and ZIP agree", "list_transform(zips, lambda x: first_std || '|' || x)", True),
+    Rule("surname_zip", "surname and ZIP agree", "list_transform(zips, lambda x: last_std || x)", True, True),
+    Rule("given_zip", "given name and ZIP agree", "list_transform(zips, lambda x: first_std || '|' || x)", True, True),
     Rule(
         "names_zip",
         "given name, surname and ZIP agree",
@@ -168,6 +170,17 @@ RULES: tuple[Rule, ...] = (
         "array_to_string(list_sort(string_split(ssn, '')), '') || 'd' || dob] end",
         True,
     ),
+    Rule("birth_date", "the same birth date", "case when length(dob) = 10 then dob end", is_loose=True),
+    Rule(
+        "surname",
+        "the same surname, or the same given name in its place",
+        "list_distinct(list_append(last_forms, case when length(first_std) > 1 then first_std end))",
+        True,
+        True,
+    ),
+    Rule("given_birth_year", "given name and birth year agree", "first_std || birth_year", is_loose=True),
+    Rule("given_city", "given name and city agree", "first_std || '|' || city", is_loose=True),
+    Rule("surname_city", "surname and city agree", "last_std || '|' || city", is_loose=True),
     Rule("phone_given", "telephone number and initial agree", "phone || left(first_std, 1)"),
     Rule(
         "mother_birth_date",
@@ -246,7 +259,7 @@ def block(
             allowed = limits.get(rule.name, 1)
         else:
             for size, pairs, _ in spread:
-                if size > MAX_BLOCK or total + pairs > budget:
+                if size > MAX_BLOCK or total + pairs > (PAIRS_FLOOR if rule.is_loose else budget):
                     break
                 allowed, total = size, total + pairs
             # Nothing was left out: later blocks may grow to what the budget was made for.

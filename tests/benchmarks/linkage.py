@@ -138,7 +138,8 @@ def main(records: int) -> None:
         for name in ("edges", "person_crosswalk", "family_member"):
             one, other = (home / place / "linkage" / f"{name}.parquet" for place in ("night", "again"))
             different = duckdb.sql(
-                f"select count(*) from ((from '{one}' except from '{other}') union all (from '{other}' except from '{one}'))"
+                f"select count(*) from ((from '{one}' except from '{other}') "
+                f"union all (from '{other}' except from '{one}'))"
             ).fetchall()[0][0]
             print(f"{name}: {different} rows differ", flush=True)
 
