@@ -88,6 +88,7 @@ def write_release(
         tables = []
         count = (rows or {}).get(recipient, 3)
         with duckdb.connect(str(folder / "kinweave.duckdb")) as database:
+            database.execute("begin")
             database.execute(f"create table data_dictionary ({', '.join(f'{c} varchar' for c in DICTIONARY)})")
             for table, dataset in agreement["datasets"].items():
                 columns = ", ".join(value(c, f"{mark} {recipient}", "i") for c in dataset["columns"])
@@ -98,6 +99,7 @@ def write_release(
                                      [table, column, sql_type(column)])  # fmt: skip
                 tables.append({"name": table, "file": f"parquet/{table}.parquet", "rows": count,
                                "agreement": agreement["agreement"]})  # fmt: skip
+            database.execute("commit")
         write_manifest(folder, root, release_id, recipient, tables)
     return partners
 

@@ -284,6 +284,8 @@ def test_names_and_texts_that_are_sql_stay_names_and_texts(new_database, tmp_pat
         (basis,) = connection.execute("select legal_basis from about").fetchone()
         assert basis == "'); drop schema serving cascade; --; Bobby \\' law"
         assert connection.execute("select count(*) from dim_site where site_name ~ 'drop schema'").fetchone() == (3,)
+    del datasets[EVIL]
+    assert served.load(partners).dropped == 1
     with served.connect() as admin:
         assert admin.execute("select count(*) from serving.release").fetchone() == (1,)
 

@@ -35,7 +35,7 @@ _FUNCTIONS = (
 #: Views of counters, and of what other sessions do.
 _VIEWS = r"^(pg_stat_.*|pg_statio_.*|pg_locks|pg_prepared_xacts|pg_cursors|pg_sequences)$"
 #: How many rows and pages a table has: small numbers about people, for a table that one may not read.
-_COUNTS = ("reltuples", "relpages", "relallvisible")
+_COUNTS = ("reltuples", "relpages", "relallvisible", "relallfrozen")
 
 
 def prepare(database: str, partners: Iterable[str]) -> list[str]:
@@ -103,12 +103,15 @@ def _close_what_is_open(connection: psycopg.Connection[Any]) -> None:
     _run(connection, "grant usage on language plpgsql to {owner}", owner=OWNER)
     for kind in ("functions", "types", "tables", "sequences", "schemas"):
         _run(connection, f"alter default privileges for role {{owner}} revoke all on {kind} from public", owner=OWNER)
+    # Whoever watches the server goes on watching it (pg_monitor).
     for (function,) in connection.execute(
         "select oid::regprocedure::text from pg_proc where pronamespace = 'pg_catalog'::regnamespace"
         " and proname ~ %s order by 1",
         [_FUNCTIONS],
     ).fetchall():
         _run(connection, f"revoke execute on function {function} from public")
+        if str(function).startswith("pg_stat_get_"):
+            _run(connection, f"grant execute on function {function} to pg_monitor")
     _run(connection, "grant execute on function pg_try_advisory_xact_lock(bigint) to {owner}", owner=OWNER)
     # It ends sessions that hold on to what is to be taken away.
     _run(connection, "grant pg_signal_backend to {owner}", owner=OWNER)
@@ -118,6 +121,7 @@ def _close_what_is_open(connection: psycopg.Connection[Any]) -> None:
         [_VIEWS],
     ).fetchall():
         _run(connection, "revoke all on pg_catalog.{view} from public", view=str(view))
+        _run(connection, "grant select on pg_catalog.{view} to pg_monitor", view=str(view))
     _run(connection, "grant select on pg_catalog.pg_locks to {owner}", owner=OWNER)
     shown = [
         str(r[0])
