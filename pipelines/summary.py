@@ -203,7 +203,7 @@ def _measure(row: tuple[Any, ...], sources: list[str]) -> list[str]:
         str(end),
         f"{_number(numerator)}/{_number(denominator)}",
         _number(value),
-        f"{_number(low)}-{_number(high)}" if low is not None else "",
+        "" if low is None else f"{_number(low)}-{_number(high)}" if high is not None else f"over {_number(low)}",
         mark,
         "; ".join(notes),
     ]

@@ -98,7 +98,7 @@ def _views_stand(night: Night, stamp: Path) -> bool:
 
 
 def _left_out() -> list[str]:
-    """Measures that the deployment at hand does not compute, by the tag of their tier: they are no part of its graph."""
+    """Measures that the deployment at hand does not compute, by the tag of their tier: not in its graph."""
     try:
         tiers = load_jurisdiction(graph_workspace().root).parameters.measure_tiers
     except SettingsError:
