@@ -177,7 +177,8 @@ def demo(
                 typer.echo("It runs in the background: end it with --stop.")
                 return
             typer.echo("Stop with Ctrl-C.")
-            signal.signal(signal.SIGTERM, _interrupt)
+            for kind in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(kind, _interrupt)
             signal.pause()
         except KeyboardInterrupt:
             typer.echo("stopped")
