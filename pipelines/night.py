@@ -362,7 +362,6 @@ def train_model(
         tell("training", "started")
         card = linkage.train(home.linkage_dir, home.models_dir, name)
         linkage.write_charts(home.linkage_dir, card.path)
-        linkage.write_charts(home.linkage_dir, card.path)
         tell("training", "done")
     return card
 
