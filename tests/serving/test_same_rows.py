@@ -12,8 +12,9 @@ import yaml
 from pipelines.releases import agreements as rules
 from pipelines.releases.serve import load, prepare, throwaway
 from pipelines.releases.serve.shares import recipients
-from tests.releases.small_governed import AGREEMENTS, build, publish_it
+from tests.releases.small_governed import AGREEMENTS, CUT, build, publish_it
 from tests.serving.partner_folders import TODAY, ZONE, public_key
+from tests.serving.second_reading import allowed
 
 PARTNERS = sorted(a["parties"]["recipient"] for a in AGREEMENTS)
 
@@ -23,12 +24,12 @@ def governed(tmp_path_factory):
     """A release as the night publishes it: a dozen people under all rules of governance, every agreement served."""
     agreements = [{**a, "delivery": {**a.get("delivery", {}), "modes": ["files", "postgres"]}} for a in AGREEMENTS]
     home = build(tmp_path_factory.mktemp("governed"), agreements=agreements)
-    return home, publish_it(home)
+    return home, publish_it(home), allowed(home.agreements_dir, CUT)
 
 
 @pytest.fixture(scope="module")
 def database(server, governed):
-    home, release = governed
+    home, release, _ = governed
     with psycopg.connect(server.uri(), autocommit=True) as connection:
         connection.execute("create database governed template template0")
     book = rules.load(home.agreements_dir)
@@ -47,6 +48,23 @@ def database(server, governed):
         day=TODAY,
     )
     return "governed"
+
+
+@pytest.mark.parametrize("partner", PARTNERS)
+def test_a_partners_file_has_the_columns_its_agreement_names_and_no_other(governed, partner):
+    folder, wanted = governed[1].folder / "partners" / partner, governed[2][f"partner_{partner}"]
+    with duckdb.connect(str(folder / "kinweave.duckdb"), read_only=True) as file:
+        found = {}
+        columns = "select table_name, column_name from duckdb_columns() where not internal"
+        for table, column in file.execute(columns).fetchall():
+            found.setdefault(table, set()).add(column)
+    assert found == {table: columns for table, columns in wanted.items() if table != "about"}
+    assert {p.stem for p in (folder / "parquet").iterdir()} == set(wanted) - {"about", "data_dictionary"}
+
+
+def test_only_partners_of_an_agreement_have_a_folder(governed):
+    folders = {f"partner_{p.name}" for p in (governed[1].folder / "partners").iterdir() if p.is_dir()}
+    assert folders == set(governed[2])
 
 
 @pytest.mark.parametrize("partner", PARTNERS)
