@@ -186,6 +186,11 @@ AGREEMENTS = [
 ]  # fmt: skip
 
 
+def only(recipient, **keys):
+    """The agreement of one recipient alone: enough, and cheaper, where the others do not matter."""
+    return [a for a in changed(recipient, **keys) if a["parties"]["recipient"] == recipient]
+
+
 def manifest():
     return {
         "nodes": {

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from pipelines.cli import app
 from pipelines.releases import accounting, people
 from pipelines.releases import agreements as rules
-from tests.releases.small_governed import CUT, SECRET, build, changed, publish_it
+from tests.releases.small_governed import CUT, SECRET, build, only, publish_it
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_a_replayed_night_discloses_nothing(tmp_path):
     from tests.releases.small_governed import governance, manifest
     from tests.releases.small_warehouse import contract
 
-    made = build(tmp_path)
+    made = build(tmp_path, agreements=only("team"))
     publish(made, tmp_path / "replay", cut=CUT, dbt_manifest=manifest(), contracts={"court": contract()}, secret=SECRET,
             provenance={}, governance=replace(governance(made), is_replay=True))  # fmt: skip
     assert accounting.disclosures(made, "M1") == []
@@ -126,9 +126,9 @@ def test_what_a_partner_may_no_longer_keep_and_when_its_proof_is_due(home, tmp_p
 
 
 def test_a_release_that_goes_leaves_a_signed_certificate(tmp_path):
-    made = build(tmp_path)
+    made = build(tmp_path, agreements=only("court"))
     first = publish_it(made, keep=1)
-    publish_it(build(tmp_path, agreements=changed("court", withdrawn=CUT)), keep=1)
+    publish_it(build(tmp_path, agreements=only("court", withdrawn=CUT)), keep=1)
     assert not first.folder.exists()
     certificate = json.loads(
         (tmp_path / "vault" / "governance" / "certificates" / f"{first.release_id}.json").read_text()

@@ -18,6 +18,7 @@ from tests.releases.small_governed import (
     changed,
     governance,
     ids,
+    only,
     publish_it,
     rows,
     tables,
@@ -182,7 +183,7 @@ def test_a_description_cannot_become_a_formula_in_a_spreadsheet(tmp_path, monkey
     poisoned = small_governed.manifest()
     poisoned["nodes"]["model.kinweave.dim_site"]["columns"]["site_name"]["description"] = '=HYPERLINK("http://x","y")'
     monkeypatch.setattr(small_governed, "manifest", lambda: poisoned)
-    release = publish_it(build(tmp_path))
+    release = publish_it(build(tmp_path, agreements=only("public")))
     for path in release.folder.glob("partners/*/*.csv"):
         with path.open(newline="") as handle:
             assert not [c for row in csv.reader(handle) for c in row if c.lstrip()[:1] in tuple("=+-@")], path
@@ -218,7 +219,7 @@ def test_a_sealed_folder_opens_with_the_recipient_s_key_alone(tmp_path):
     from tests.releases.small_governed import PARTIES
 
     identity = pyrage.x25519.Identity.generate()
-    home = build(tmp_path, agreements=changed("team", delivery={"ids": "shared", "encrypted": True}))
+    home = build(tmp_path, agreements=only("team", delivery={"ids": "shared", "encrypted": True}))
     parties = [{**p, "public_key": str(identity.to_public())} if p["id"] == "team" else p for p in PARTIES]
     (home.agreements_dir / "parties.yml").write_text(yaml.safe_dump({"parties": parties}))
     folder = publish_it(home).folder / "partners"
@@ -228,7 +229,7 @@ def test_a_sealed_folder_opens_with_the_recipient_s_key_alone(tmp_path):
         assert "team/manifest.json" in tar.getnames()
     with pytest.raises(pyrage.DecryptError):
         pyrage.decrypt(sealed, [pyrage.x25519.Identity.generate()])
-    assert not (folder / "court.tar.age").exists()
+    assert [p.name for p in folder.glob("*.age")] == ["team.tar.age"]
 
 
 # --- what changes shows everywhere, and only it ----------------------------------------------------------------
@@ -237,6 +238,11 @@ def test_a_sealed_folder_opens_with_the_recipient_s_key_alone(tmp_path):
 def everything(release):
     """partner -> table -> rows, of every partner."""
     return {p: {t: rows(release, p, t) for t in ts} for p, ts in release.manifest["partners"].items()}
+
+
+@pytest.fixture(scope="module")
+def before(release):
+    return everything(release)
 
 
 def differing(before, after):
@@ -248,10 +254,10 @@ def differing(before, after):
     return found
 
 
-def test_a_revoked_consent_shows_everywhere_and_only_it(release, tmp_path):
+def test_a_revoked_consent_shows_everywhere_and_only_it(before, tmp_path):
     revoked = [c if c[0] != "N2" else (*c[:6], "2026-09-30") for c in CONSENTS]
     now = publish_it(build(tmp_path, consents=revoked))
-    assert differing(everything(release), everything(now)) == {
+    assert differing(before, everything(now)) == {
         ("team", "fct_bh_episode"), ("team", "brg_family_member"), ("team", "dim_family")}  # fmt: skip
     assert ids(now, "team", "fct_bh_episode") == {"M1"}
     assert rows(now, "team", "dim_family")[0] == ("F1", 2, 1)
@@ -259,41 +265,41 @@ def test_a_revoked_consent_shows_everywhere_and_only_it(release, tmp_path):
 
 def test_a_revocation_received_tomorrow_does_not_count_today(tmp_path):
     revoked = [c if c[0] != "N2" else (*c[:6], "2026-10-01") for c in CONSENTS]
-    home = build(tmp_path, consents=revoked)
+    home = build(tmp_path, consents=revoked, agreements=only("team"))
     assert "T1" in ids(publish_it(home), "team", "fct_bh_episode")
     assert "T1" not in ids(publish_it(home, day=dt.date(2026, 10, 1)), "team", "fct_bh_episode")
 
 
-def test_a_lapsed_agreement_has_no_folder_and_changes_nobody_else_s(release, tmp_path):
+def test_a_lapsed_agreement_has_no_folder_and_changes_nobody_else_s(before, tmp_path):
     lapsed = changed("court", expires=dt.date(2026, 9, 30))
     now = publish_it(build(tmp_path, agreements=lapsed))
     assert not (now.folder / "partners" / "court").exists()
-    assert {partner for partner, _ in differing(everything(release), everything(now))} == {"court"}
+    assert {partner for partner, _ in differing(before, everything(now))} == {"court"}
 
 
-def test_a_withdrawn_tribal_approval_shows_everywhere_and_only_it(release, tmp_path):
+def test_a_withdrawn_tribal_approval_shows_everywhere_and_only_it(before, tmp_path):
     approval = [{"by": "nation", "date": dt.date(2025, 12, 1), "withdrawn": CUT}]
     now = publish_it(build(tmp_path, agreements=changed("nation", tribal_approvals=approval)))
-    assert {partner for partner, _ in differing(everything(release), everything(now))} == {"nation"}
+    assert {partner for partner, _ in differing(before, everything(now))} == {"nation"}
     assert set(tables(now, "nation").values()) == {0}
     with duckdb.connect(str(now.folder / "partners" / "nation" / "kinweave.duckdb"), read_only=True) as database:
         columns = {r[0] for r in database.execute("describe dim_child").fetchall()}
     assert columns == {"person_id", "dob"}, "the tribe's class is gone as a column, not only as rows"
 
 
-def test_a_protected_address_empties_places_and_leaves_the_rest(release, tmp_path):
+def test_a_protected_address_empties_places_and_leaves_the_rest(before, tmp_path):
     home = build(tmp_path)
     ledgers.protect_address(home, "C1", recorded_on=CUT)
     now = publish_it(home)
     assert ("C1", None) in rows(now, "team", "fct_removal", "person_id, county")
     assert ("C1", None) in rows(now, "team", "dim_child", "person_id, first_site_id")
     assert ("C1", None) in rows(now, "team", "fct_enrollment_sbct", "person_id, site_id")
-    assert {table for _, table in differing(everything(release), everything(now))} == {
+    assert {table for _, table in differing(before, everything(now))} == {
         "fct_removal", "dim_child", "fct_enrollment_sbct"}  # fmt: skip
 
 
 def test_a_part_c_consent_in_the_ledger_opens_these_rows_until_it_is_revoked(tmp_path):
-    home = build(tmp_path, agreements=changed("team", legal_basis=["42 USC 671", "42 CFR 2.31", "34 CFR 303.414"]))
+    home = build(tmp_path, agreements=only("team", legal_basis=["42 USC 671", "42 CFR 2.31", "34 CFR 303.414"]))
     number = ledgers.record_consent(
         home, person_id="C1", regime="partc", recipient="court_team", purpose="court_team",
         effective=dt.date(2026, 1, 1), expires=None, recorded_on=dt.date(2026, 9, 1),
@@ -313,12 +319,12 @@ def test_a_later_release_does_not_give_away_what_an_earlier_one_hid(tmp_path):
     """99003 was hidden to protect 99001. A month later 99003 is shown by itself, unless the house remembers."""
     from pipelines.releases.suppression import Row, attack
 
-    home = build(tmp_path)
+    home = build(tmp_path, agreements=only("public"))
     publish_it(home)
     measure = TABLES["measure_rows"][1]
     moved = [(*r[:7], r[7] + 40, r[8] + 80, *r[9:]) if r[6] == "99005" else r for r in measure]
     moved[0] = (*measure[0][:7], 100, 230, *measure[0][9:])
-    later = publish_it(build(tmp_path, tables={"measure_rows": moved}))
+    later = publish_it(build(tmp_path, tables={"measure_rows": moved}, agreements=only("public")))
     columns = "metric_id, variant, period_start::varchar, period_end::varchar, stratum_type, stratum_value"
     shown = {r[:6] for r in rows(later, "public", "measure_rows", f"{columns}, numerator") if r[6] is not None}
     true = [Row((r[0], r[1], r[2], r[3], r[5], r[6]), r[7], r[8]) for r in moved]
@@ -329,7 +335,7 @@ def test_a_later_release_does_not_give_away_what_an_earlier_one_hid(tmp_path):
 
 
 def test_publishing_again_changes_nothing(tmp_path):
-    home = build(tmp_path)
+    home = build(tmp_path, agreements=only("team"))
     first, second = publish_it(home), publish_it(home)
     assert first.release_id == second.release_id and not second.is_new
 
