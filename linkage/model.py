@@ -54,6 +54,8 @@ class ModelCard:
     fingerprint: str = ""
     trained_on: dict[str, Any] = field(default_factory=dict)
     blocking: list[dict[str, Any]] = field(default_factory=list)
+    #: What :func:`linkage.drift.profile` counted in training: nights are held against it.
+    reference: dict[str, Any] = field(default_factory=dict)
 
     def save(self) -> None:
         """Write ``card.json`` and ``card.md`` into the model's folder."""
@@ -68,6 +70,7 @@ class ModelCard:
                 "fingerprint": self.fingerprint,
                 "trained_on": self.trained_on,
                 "blocking": self.blocking,
+                "reference": self.reference,
             },
             self.path / "card.json",
         )
@@ -133,4 +136,5 @@ def load(path: Path) -> ModelCard:
         fingerprint=data["fingerprint"],
         trained_on=data["trained_on"],
         blocking=data["blocking"],
+        reference=data.get("reference", {}),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
+from linkage import drift
 from linkage.model import ModelCard, Thresholds, versions
 from linkage.person import edges as edge_work
 from linkage.person import nightly, people
@@ -148,6 +149,7 @@ def _train(
     thresholds = Thresholds(join=join, keep=join - 1.5, review_low=join - 3.0, review_high=join + 2.5, how=how)
     completed = edge_work.complete(con, scorer, mixtures, "edges", join)
     edges = nightly.write_edges(con, linkage_dir)
+    reference = drift.profile(con)
     people.separate_twins(con, "edges")
     people.separate_generations(con, "edges", mixtures)
     people.written_twice(con, duplicate_free)
@@ -169,6 +171,7 @@ def _train(
             "expected_matches": round(sum(m.expected_matches for m in mixtures.values()), 1),
         },
         blocking=report,
+        reference=reference,
     )
     for kind, mixture in mixtures.items():
         write_json(splink_model(con, mixture), path / f"{kind}.json")

@@ -46,7 +46,7 @@ HomeOption = Annotated[
 #: Errors written for a person to read; any other error is ours and only its kind is shown.
 _SPEAKING = {
     "SettingsError", "ContractError", "NightError", "NightBusy", "ReleaseError", "GateClosed", "DbtError",
-    "LandingError", "TrainingError", "LinkageError", "MeasuresError", "ReviewError",
+    "LandingError", "ModelError", "TrainingError", "LinkageError", "MeasuresError", "ReviewError",
 }  # fmt: skip
 
 
@@ -163,15 +163,26 @@ def run(
 def train(
     home: HomeOption = None,
     name: Annotated[str | None, typer.Option(help="Name of the model; else the cut and a number.")] = None,
+    adopt: Annotated[bool, typer.Option("--adopt", help="Use the new model from the next night on.")] = False,
+    adopt_model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Train nothing: use this trained model from the next night on.")
+    ] = None,
 ) -> None:
-    """Train a linkage model on the people at hand. Nights use the newest, or the one vault/models/current names."""
+    """Train a linkage model on the people at hand and show how it differs from the one in use.
+
+    The first model is used at once. A later one is used when it is adopted.
+    """
     from pipelines import summary
+    from pipelines.night import adopt_model as use
     from pipelines.night import train_model
 
     place, console = _home(home), _console()
+    if adopt_model:
+        console.print(f"[green bold]Nights use {use(place, adopt_model).name} from now on.[/green bold]")
+        return
     with _steps(console) as on_step:
-        card = train_model(place, name, on_step=on_step)
-    summary.show_model(console, card)
+        trained = train_model(place, name, adopt=adopt, on_step=on_step)
+    summary.show_model(console, trained)
 
 
 @app.command()

@@ -191,14 +191,15 @@ class Night:
 
     def model_dir(self) -> Path:
         """The linkage model in use: ``vault/models/current`` names it, else the newest. Raises :class:`NightError`."""
-        models = sorted(p for p in self.home.models_dir.glob("*") if p.is_dir() and not p.name.startswith("."))
+        # A folder without a card is a training that was stopped.
+        models = sorted(p.parent for p in self.home.models_dir.glob("*/card.json") if not p.parent.name.startswith("."))
         if not models:
             raise NightError("no linkage model has been trained: run `kinweave train`")
         chosen = self.home.models_dir / "current"
         if chosen.is_file():
             named = self.home.models_dir / chosen.read_text(encoding="utf-8").strip()
             if named not in models:
-                raise NightError(f"{chosen} names a model that is not there: run `kinweave train`")
+                raise NightError(f"{chosen} names a model that is not there: run `kinweave train --adopt-model NAME`")
             return named
         return max(models, key=lambda p: p.stat().st_mtime_ns)
 
@@ -340,30 +341,80 @@ def run_night(
     return outcome
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A new model, whether the nights use it from now on, and how it differs from the one they used (see
+    :func:`linkage.compare.compare`; None for the first)."""
+
+    card: ModelCard
+    is_adopted: bool
+    differences: dict[str, Any] | None
+
+
 def train_model(
     home: Home,
     name: str | None = None,
     *,
+    adopt: bool = False,
     received_on: dt.date | None = None,
     on_step: Callable[[str, str], None] | None = None,
-) -> ModelCard:
+) -> Trained:
     """Bring the person records up to date and train a linkage model on them. Publishes nothing.
 
-    Raises :class:`NightError` when the records could not be made, :class:`NightBusy` when another run is at work.
+    The first model is used from now on; a later one only with ``adopt``, or when :func:`adopt_model` is called.
+
+    Raises :class:`NightError` when the records could not be made, :class:`NightBusy` when another run is at work,
+    :class:`linkage.ModelError` when ``name`` is taken or no plain name.
     """
     import linkage
 
+    if name:
+        _plain_name(name)
     outcome = run_night(home, received_on=received_on, job=RECORDS_JOB, on_step=on_step)
     if not outcome.success:
         reasons = "; ".join(f"{step}: {reason}" for step, reason in outcome.failures.items())
         raise NightError(f"the records to train on could not be made ({reasons})")
     tell = on_step or (lambda step, state: None)
     with night_lock(home):
+        night, differences = Night(home), None
+        is_first = not any(home.models_dir.glob("*/card.json"))
         tell("training", "started")
-        card = linkage.train(home.linkage_dir, home.models_dir, name)
+        if is_first:
+            card = linkage.train(home.linkage_dir, home.models_dir, name)
+        else:
+            # Said outright before there is a second one: the newest is not what nights use.
+            in_use = night.model_dir()
+            write_atomic(home.models_dir / "current", in_use.name + "\n")
+            card, differences = linkage.train_beside(
+                home.linkage_dir, home.models_dir, in_use, home.registry_dir, night.cut(), night.decisions(), name
+            )
         linkage.write_charts(home.linkage_dir, card.path)
         tell("training", "done")
-    return card
+        if is_first or adopt:
+            write_atomic(home.models_dir / "current", card.path.name + "\n")
+        return Trained(card, night.model_dir() == card.path, differences)
+
+
+def _plain_name(name: str) -> None:
+    import linkage
+
+    if Path(name).name != name or name.startswith(".") or name == "current":
+        raise linkage.ModelError("a model's name is that of a folder in vault/models: no path, no leading dot")
+
+
+def adopt_model(home: Home, name: str) -> ModelCard:
+    """Let the nights use the trained model ``name`` from now on.
+
+    Raises :class:`linkage.ModelError` when there is no such model or it cannot be used with the installed libraries:
+    then the one in use stays.
+    """
+    import linkage
+
+    _plain_name(name)
+    with night_lock(home):
+        card = linkage.load(home.models_dir / name)
+        write_atomic(home.models_dir / "current", name + "\n")
+        return card
 
 
 @cache
@@ -412,7 +463,9 @@ def _reason(event: Any) -> str:
 
 
 #: Errors whose messages were written for a person and never carry a value.
-_PLAIN_ERRORS = {"NightError", "NightBusy", "SettingsError", "ContractError", "ReleaseError", "GateClosed", "DbtError"}
+_PLAIN_ERRORS = {
+    "NightError", "NightBusy", "SettingsError", "ContractError", "ModelError", "ReleaseError", "GateClosed", "DbtError",
+}  # fmt: skip
 
 
 def failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[str]:

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from expectations.contract import Contract, load_contracts
 from pipelines.landing import sentence, validate_files
-from pipelines.night import Night, NightError, Outcome
+from pipelines.night import Night, NightError, Outcome, Trained
 from pipelines.releases import ReleaseError, current_release, open_release, verify
 from pipelines.releases.restatement import read_report
 from pipelines.settings import load_jurisdiction
@@ -83,9 +83,58 @@ def show_outcome(console: Console, night: Night, outcome: Outcome) -> None:
         console.print(f"  [yellow]check did not pass[/yellow]  {check}")
 
 
-def show_model(console: Console, card: Any) -> None:
-    """What was trained and where it lies."""
+#: Level weights that differ by less than this (log2) are the same for the console; the file has all.
+WEIGHT_SHOWN = 0.5
+
+
+def show_model(console: Console, trained: Trained) -> None:
+    """What was trained, how it differs from the model in use, and whether it is used now."""
+    card, found = trained.card, trained.differences
     console.print(f"[green bold]Trained {card.name}[/green bold]")
+    if found is not None:
+        _show_differences(console, found)
+        console.print(f"All weights: {card.path / 'differences.json'}", markup=False, soft_wrap=True)
+    if trained.is_adopted:
+        console.print("Nights use it from now on.")
+    else:
+        console.print(f"Nights do not use it yet: kinweave train --adopt-model {card.name}")
+
+
+def _show_differences(console: Console, found: dict[str, Any]) -> None:
+    if found["not_comparable"]:
+        console.print(f"Not compared: {found['not_comparable']}.", markup=False, soft_wrap=True)
+        return
+    old, new = found["models"]["old"], found["models"]["new"]
+    table = Table(title=f"{old['name']} and {new['name']} on the same records", title_justify="left")
+    for heading, side in (("", "left"), ("in use", "right"), ("new", "right")):
+        table.add_column(heading, justify=side)  # type: ignore[arg-type]
+    for key in old["thresholds"]:
+        words = {"join": "joined from weight", "keep": "a published join kept down to"}
+        label = words.get(key, key.replace("_", " "))
+        table.add_row(label, f"{old['thresholds'][key]:.2f}", f"{new['thresholds'][key]:.2f}")
+    table.add_row("records trained on", *(f"{m['trained_on'].get('records', 0):,}" for m in (old, new)))
+    table.add_row("pairs compared", *(f"{m['pairs']:,}" for m in (old, new)))
+    table.add_row("of them at or above the threshold", *(f"{m['share_above']:.2%}" for m in (old, new)))
+    table.add_row("people", *(f"{m['people']:,}" for m in (old, new)))
+    for library in sorted({*old["versions"], *new["versions"]}):
+        table.add_row(library, *(m["versions"].get(library, "-") for m in (old, new)))
+    console.print(table)
+    people = found["people"]
+    console.print(
+        f"People: {people['unchanged']:,} stay as they are, {people['merged']:,} would be merged from several, "
+        f"{people['split']:,} would come apart; {people['records_moved']:,} records change company."
+    )
+    lines = found["weights"]
+    changed = [r for r in lines if r["old"] is None or r["new"] is None or abs(r["new"] - r["old"]) >= WEIGHT_SHOWN]
+    console.print(f"{len(changed)} of {len(lines)} weights differ by {WEIGHT_SHOWN} or more.")
+    if changed:
+        weights = Table()
+        for heading in ("model", "comparison", "level", "in use", "new"):
+            weights.add_column(heading, justify="right" if heading in ("in use", "new") else "left")
+        for r in changed:
+            shown = ("-" if r[k] is None else f"{r[k]:+.2f}" for k in ("old", "new"))
+            weights.add_row(r["model"], r["comparison"], r["level"], *shown)
+        console.print(weights)
 
 
 # --- what came in ------------------------------------------------------------------------------------------------

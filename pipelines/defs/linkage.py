@@ -52,15 +52,28 @@ def person_records(deployment: Deployment) -> Iterator[dg.MaterializeResult]:
     specs=[
         _spec("person_scores", "Scored pairs of person records, by the trained model.", [["linkage", "person_records"]])
     ],
+    check_specs=[dg.AssetCheckSpec("records_still_look_like_the_models", asset=["linkage", "person_scores"])],
     name="person_scores",
 )
-def person_scores(deployment: Deployment) -> Iterator[dg.MaterializeResult]:
-    """Score pairs with the model in use; nothing is trained at night."""
+def person_scores(deployment: Deployment) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    """Score pairs with the model in use; nothing is trained at night. Say when it no longer fits what comes in."""
     import linkage
 
     night = deployment.night
-    summary = linkage.score(night.workspace.linkage_dir, night.model_dir())
+    folder, model = night.workspace.linkage_dir, night.model_dir()
+    summary = linkage.score(folder, model)
     yield dg.MaterializeResult(["linkage", "person_scores"], metadata=counts(summary))
+    drift = linkage.check_drift(folder, model)
+    told = list(drift["drifted_names"])
+    if not drift["has_reference"]:
+        told.append("the model's card has nothing to compare with: train a new one")
+    told += [f"the model was made with another {library}" for library in drift["other_libraries"]]
+    yield dg.AssetCheckResult(
+        passed=not told,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(told),
+        metadata=counts(drift),
+    )
 
 
 @dg.multi_asset(

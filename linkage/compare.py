@@ -1,0 +1,195 @@
+"""A new model beside the one in use: how they differ, before anybody decides to change.
+
+Both are asked about the same records: what their levels weigh, where they join, how many compared pairs that joins, and
+which people would merge or split. Counts only.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from linkage import model as models
+from linkage.model import ModelCard, ModelError
+from linkage.person import edges as edge_work
+from linkage.person import nightly, people
+from linkage.person.comparisons import BY_NAME
+from linkage.person.scoring import Scorer
+from linkage.registry import Registry
+from linkage.review import decisions as reviewed
+from linkage.store import connect, quoted, read_json, write_json
+from linkage.train import train
+
+#: What training reads and people are formed from.
+_INPUT = ("records.parquet", "relationships.parquet", "constraints.parquet", "record_summary.json")
+
+
+def train_beside(
+    linkage_dir: Path,
+    models_dir: Path,
+    in_use: Path,
+    registry_dir: Path,
+    cut: dt.date,
+    decisions: Path | None = None,
+    name: str | None = None,
+) -> tuple[ModelCard, dict[str, Any]]:
+    """Train a new model without touching what the nights work with; returns its card and how it differs.
+
+    The model is put under ``models_dir`` whole, with ``differences.json`` (see :func:`compare`). A name that is taken
+    gets a number, and a model equal to one that is there is not kept twice. ``cut``, the ledger in ``registry_dir`` and
+    ``decisions`` are those of the next night: reviewers are obeyed and published joins kept as it would.
+
+    Raises :class:`ModelError` when ``name`` is given and taken.
+    """
+    if name and (models_dir / name).exists():
+        raise ModelError(f"there is a model {name} already: models are not overwritten, choose another name")
+    # Beside the other work, since it holds standardised names, and not in place of it: nights go on with their model.
+    beside = linkage_dir / "candidate"
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        for file in _INPUT:
+            shutil.copyfile(linkage_dir / file, beside / file)
+        card = train(beside, beside / "models", name)
+        differences = compare(beside, card, in_use, registry_dir, cut, decisions)
+        card = _kept(card, models_dir)
+        write_json(differences, card.path / "differences.json")
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return card, differences
+
+
+def _kept(card: ModelCard, models_dir: Path) -> ModelCard:
+    """Move a new model under ``models_dir``, under a name nobody has; an equal one that is there is taken instead."""
+    base, number = card.name, 1
+    while (models_dir / card.name).exists():
+        target = models_dir / card.name
+        there = read_json(target / "card.json") if (target / "card.json").exists() else {}
+        if {**there, "name": ""} == {**read_json(card.path / "card.json"), "name": ""}:
+            return models.load(target)
+        number += 1
+        card.name = f"{base}-{number}"
+        card.save()
+    # Whole or not at all: nights look for a card.
+    part = models_dir / f".{card.name}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.copytree(card.path, part)
+    part.rename(models_dir / card.name)
+    return models.load(models_dir / card.name)
+
+
+def compare(
+    linkage_dir: Path,
+    new: ModelCard,
+    in_use: Path,
+    registry_dir: Path,
+    cut: dt.date,
+    decisions: Path | None = None,
+) -> dict[str, Any]:
+    """How ``new`` differs from the model in the folder ``in_use`` on the records of ``linkage_dir``.
+
+    ``weights``: per model, comparison and level ``old`` and ``new`` log2 weights, None where one of them does not
+    compare that attribute. ``models``: of each ``trained_on``, thresholds, library versions, compared pairs, the share
+    of them at or above the threshold, and people. ``people``: people of the new model made of several old ones
+    (``merged``), old ones that come apart (``split``), those that stay as they are (``unchanged``), and records whose
+    company changes (``records_moved``).
+
+    Where the model in use cannot be loaded, ``not_comparable`` says why, and only the new one is described.
+    """
+    con = connect(spill_dir=linkage_dir / "spill")
+    try:
+        try:
+            old = models.load(in_use)
+        except ModelError as error:
+            told = {"new": _described(con, linkage_dir, new, registry_dir, cut, decisions, "new")}
+            return {"not_comparable": str(error), "models": told, "weights": _weights(None, new), "people": None}
+        told = {
+            which: _described(con, linkage_dir, card, registry_dir, cut, decisions, which)
+            for which, card in (("old", old), ("new", new))
+        }
+        return {"not_comparable": None, "models": told, "weights": _weights(old, new), "people": _people(con)}
+    finally:
+        con.close()
+
+
+def _weights(old: ModelCard | None, new: ModelCard) -> list[dict[str, Any]]:
+    def weight(card: ModelCard | None, kind: str, name: str, level: int) -> float | None:
+        mixture = card.mixtures.get(kind) if card else None
+        # A model of other levels: an earlier version of this room.
+        if mixture is None or name not in mixture.m or len(mixture.m[name]) != len(BY_NAME[name].all_levels):
+            return None
+        return round(math.log2(mixture.m[name][level] / mixture.u[name][level]), 3)
+
+    lines = []
+    for kind in sorted(new.mixtures):
+        for name, comparison in BY_NAME.items():
+            for level, described in enumerate(comparison.all_levels):
+                before, after = weight(old, kind, name, level), weight(new, kind, name, level)
+                if before is not None or after is not None:
+                    lines.append(
+                        {"model": kind, "comparison": name, "level": described.words, "old": before, "new": after}
+                    )
+    return lines
+
+
+def _described(
+    con: duckdb.DuckDBPyConnection,
+    linkage_dir: Path,
+    card: ModelCard,
+    registry_dir: Path,
+    cut: dt.date,
+    decisions: Path | None,
+    which: str,
+) -> dict[str, Any]:
+    """What one model makes of the records, as a night would; table ``people_<which>`` holds its people."""
+    edge_work.load_records(con, str(linkage_dir / "records.parquet"))
+    for table, file in (("stated", "relationships"), ("constraints", "constraints")):
+        source = quoted(linkage_dir / f"{file}.parquet")
+        con.execute(f"create or replace table {table} as select * from read_parquet({source})")
+    # The new model's pairs were left behind by its training; the old one's are found here.
+    done = nightly.score_changes(con, linkage_dir, card) or nightly.score_all(con, card)
+    pairs = sum(rule["new_pairs"] for rule in done["rules"])
+    join = card.thresholds.join
+    above = con.execute(f"select count(*) from edges where evidence = 'pair' and weight >= {join}").fetchall()[0][0]
+    reviewed.apply(con, decisions)
+    Registry(registry_dir, "person").load(con, cut)
+    con.execute(
+        "create or replace table published as select r.rid, s.id as person_id from registry_state s "
+        "join records r on s.member = r.source_system || chr(31) || r.source_record_id"
+    )
+    is_published = con.execute("select count(*) from published").fetchall()[0][0] > 0
+    bonus = join - card.thresholds.keep if is_published else 0.0
+    scorer = Scorer(con, card.path / "frequencies")
+    formed = people.link(con, scorer, card.mixtures, card.pools, "edges", join, card.duplicate_free, bonus)
+    con.execute(f"create or replace table people_{which} as select rid, person from people")
+    return {
+        "name": card.name,
+        "trained_on": card.trained_on,
+        "versions": card.versions,
+        "thresholds": {k: v for k, v in vars(card.thresholds).items() if isinstance(v, float)},
+        "pairs": pairs,
+        "pairs_above": above,
+        "share_above": round(above / pairs, 6) if pairs else 0.0,
+        "people": formed["people"],
+    }
+
+
+def _people(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    con.execute("""
+    create or replace temp table kw_both as
+    select rid, o.person as old, n.person as new, count(*) over (partition by o.person) as n_old,
+        count(*) over (partition by n.person) as n_new, count(*) over (partition by o.person, n.person) as n_both
+    from people_old o join people_new n using (rid)
+    """)
+    merged, split, unchanged, moved = con.execute("""
+    select count(distinct new) filter (n_new > n_both), count(distinct old) filter (n_old > n_both),
+        count(distinct old) filter (n_old = n_both and n_new = n_both),
+        count(*) filter (n_old > n_both or n_new > n_both)
+    from kw_both
+    """).fetchall()[0]
+    return {"merged": merged, "split": split, "unchanged": unchanged, "records_moved": moved}
