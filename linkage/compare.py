@@ -120,8 +120,7 @@ def compare(
 def _weights(old: ModelCard | None, new: ModelCard) -> list[dict[str, Any]]:
     def weight(card: ModelCard | None, kind: str, name: str, level: int) -> float | None:
         mixture = card.mixtures.get(kind) if card else None
-        # A model of other levels: an earlier version of this room.
-        if mixture is None or name not in mixture.m or len(mixture.m[name]) != len(BY_NAME[name].all_levels):
+        if mixture is None or name not in mixture.m:
             return None
         return round(math.log2(mixture.m[name][level] / mixture.u[name][level]), 3)
 

@@ -154,8 +154,9 @@ def check_drift(linkage_dir: Path, model_dir: Path) -> dict[str, Any]:
     """Hold tonight's ``records`` and ``edges`` against the card of the model that scored them.
 
     Writes ``quality/drift.parquet``, the lines of :func:`compared`. Returns their number, how many are to be watched
-    and have drifted, the names of those that drifted, the largest index, and the libraries that are not those of the
-    training. ``has_reference`` is False for a model trained before cards kept one: then there is nothing to compare.
+    and have drifted, the names of those that drifted, the largest index, and which libraries, or our own comparisons,
+    are not those of the training. ``has_reference`` is False for a model trained before cards kept one: then there is
+    nothing to compare.
     """
     card = models.load(model_dir)
     con = connect(spill_dir=linkage_dir / "spill")

@@ -7,11 +7,13 @@ blocking counts, metrics. ``card.md`` says the same to a person.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from linkage.person.comparisons import BY_NAME, COMPARISONS
 from linkage.person.mixture import Mixture
 from linkage.store import read_json, write_json
 
@@ -108,14 +110,17 @@ class ModelCard:
 
 
 def versions() -> dict[str, str]:
-    """The libraries whose version can change a score."""
-    return {name: importlib.metadata.version(name) for name in ("splink", "duckdb", "numpy")}
+    """What can change a score beside the model: libraries, and our own comparisons (a hash of their conditions)."""
+    libraries = {name: importlib.metadata.version(name) for name in ("splink", "duckdb", "numpy")}
+    conditions = [(c.name, c.null_when, [level.condition for level in c.all_levels]) for c in COMPARISONS]
+    return {**libraries, "comparisons": hashlib.sha256(repr(conditions).encode()).hexdigest()[:8]}
 
 
 def load(path: Path) -> ModelCard:
     """Read a model folder.
 
-    Raises :class:`ModelError` when the folder holds no model, or one made by another major version of Splink.
+    Raises :class:`ModelError` when the folder holds no model, or one made by another major version of Splink or for
+    other levels of comparison than there are now.
     """
     try:
         data = read_json(path / "card.json")
@@ -125,10 +130,15 @@ def load(path: Path) -> ModelCard:
     made, now = data["versions"].get("splink", "?"), here["splink"]
     if made.split(".")[0] != now.split(".")[0]:
         raise ModelError(f"the model was made with splink {made}, installed is {now}: train a new model")
+    mixtures = {k: Mixture.from_dict(v) for k, v in data["mixtures"].items()}
+    for mixture in mixtures.values():
+        levels = {name: len(BY_NAME[name].all_levels) if name in BY_NAME else 0 for name in mixture.comparisons}
+        if levels != {name: len(m) for name, m in mixture.m.items()}:
+            raise ModelError("the model was made for other comparisons than there are now: train a new model")
     return ModelCard(
         name=data["name"],
         path=path,
-        mixtures={k: Mixture.from_dict(v) for k, v in data["mixtures"].items()},
+        mixtures=mixtures,
         thresholds=Thresholds(**data["thresholds"]),
         pools={k: Pool(**v) for k, v in data["pools"].items()},
         duplicate_free=tuple(data["duplicate_free"]),

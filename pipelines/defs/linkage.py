@@ -67,7 +67,7 @@ def person_scores(deployment: Deployment) -> Iterator[dg.MaterializeResult | dg.
     told = list(drift["drifted_names"])
     if not drift["has_reference"]:
         told.append("the model's card has nothing to compare with: train a new one")
-    told += [f"the model was made with another {library}" for library in drift["other_libraries"]]
+    told += [f"the model was made with other {library}" for library in drift["other_libraries"]]
     yield dg.AssetCheckResult(
         passed=not told,
         severity=dg.AssetCheckSeverity.WARN,

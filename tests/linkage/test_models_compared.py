@@ -176,6 +176,14 @@ def test_only_the_first_model_is_adopted_by_itself(
     assert Night(deployment).model_dir() == models / "three"
 
 
+def test_a_model_for_other_levels_of_comparison_is_refused(trained: Path, tmp_path: Path) -> None:
+    first = trained / "models" / "first"
+    mixtures = json.loads((first / "card.json").read_text(encoding="utf-8"))["mixtures"]
+    mixtures["adult"]["m"]["sex"] = [0.98, 0.01, 0.01]
+    with pytest.raises(linkage.ModelError, match="other comparisons"):
+        linkage.load(_model(first, tmp_path / "old", mixtures=mixtures))
+
+
 # --- drift --------------------------------------------------------------------------------------------------------
 
 
