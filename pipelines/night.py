@@ -412,6 +412,8 @@ def adopt_model(home: Home, name: str) -> ModelCard:
 
     _plain_name(name)
     with night_lock(home):
+        if not (home.models_dir / name / "card.json").exists():
+            raise linkage.ModelError(f"vault/models holds no trained model {name}")
         card = linkage.load(home.models_dir / name)
         write_atomic(home.models_dir / "current", name + "\n")
         return card
