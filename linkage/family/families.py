@@ -33,7 +33,7 @@ def _load(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
     con.execute(f"""
     create table known as
     select r.rid, r.source_system, r.source_record_id, r.birth_date, r.is_birth_date_estimated, r.sex, r.is_child,
-        r.record_role,
+        r.record_role, r.first_std, r.first_forms, r.last_std, r.dob,
         r.is_sealed, c.person_id, c.match_probability
     from read_parquet({quoted(linkage_dir / "records.parquet")}) r
     join read_parquet({quoted(linkage_dir / "person_crosswalk.parquet")}) c using (source_system, source_record_id)
@@ -42,7 +42,7 @@ def _load(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
     # for whom as much speaks the first record decides: IDs are random, and two houses must find the same families.
     con.execute("""
     create table person as
-    select person_id, min([source_system, source_record_id]) as first_record,
+    select person_id, min([source_system, source_record_id]) as first_record, count(*) as records,
         mode(birth_date order by birth_date) filter (not is_birth_date_estimated) as born,
         mode(sex order by sex) as sex, bool_or(is_child or record_role = 'child') as is_child,
         bool_or(coalesce(is_sealed, false)) as is_sealed
@@ -83,6 +83,24 @@ def _edges(con: duckdb.DuckDBPyConnection) -> None:
     from lifted where problem is not null
     """)
     con.execute("create table edge as select * exclude (problem) from lifted where problem is null")
+    # A second mother (or father) with one record alone, who could be the first by her own given name or birth
+    # date: one parent the linkage dared not join. The better known is published, a reviewer sees both.
+    con.execute("""
+    create table same_parent as
+    with beside as (
+        select distinct a.child, a.parent, b.parent as better from edge a join edge b using (child)
+        join person pa on pa.person_id = a.parent join person pb on pb.person_id = b.parent
+        where pa.records = 1 and pb.records > 1 and a.role in ('mother', 'father', 'parent')
+          and b.role in ('mother', 'father', 'parent') and (a.role = b.role or 'parent' in (a.role, b.role))
+    )
+    select distinct n.child, n.parent, n.better from beside n
+    join known a on a.person_id = n.parent join known b on b.person_id = n.better
+    where list_has_any(a.first_forms, b.first_forms) or jaro_winkler_similarity(a.first_std, b.first_std) >= 0.8
+       or damerau_levenshtein(a.dob, b.dob) <= 1
+       or ((a.first_std is null or length(a.first_std) = 1) and a.last_std = b.last_std)
+    """)
+    con.execute("insert into family_review select 'perhaps_one_parent', parent, better, null from same_parent")
+    con.execute("delete from edge e using same_parent s where s.child = e.child and s.parent = e.parent")
     # A case that names a child and one mother is a statement too, but a weaker one: heard only where nobody says more.
     con.execute("""
     delete from edge e where e.evidence = 'case_role' and exists (

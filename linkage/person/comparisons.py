@@ -44,7 +44,10 @@ class Comparison:
 def _close(column: str, similarity: float) -> str:
     return (
         f"(jaro_winkler_similarity({column}_l, {column}_r) >= {similarity} "
-        f"or (length({column}_l) > 4 and jaro_winkler_similarity({column}_l, {column}_r) >= 0.75 "
+        # One typing mistake leaves the first or the last letter as it was: a cheap test first.
+        f"or ((left({column}_l, 1) = left({column}_r, 1) or right({column}_l, 1) = right({column}_r, 1)) "
+        f"and abs(length({column}_l) - length({column}_r)) <= 1 "
+        f"and greatest(length({column}_l), length({column}_r)) > 2 "
         f"and damerau_levenshtein({column}_l, {column}_r) <= 1))"
     )
 
@@ -52,8 +55,11 @@ def _close(column: str, similarity: float) -> str:
 # The cheap test first: most pairs share no initial crosswise, and all are asked.
 _SWAPPED = (
     "(left(first_std_l, 1) = left(last_std_r, 1) and left(last_std_l, 1) = left(first_std_r, 1) "
-    "and jaro_winkler_similarity(first_std_l, last_std_r) >= 0.88 "
-    "and jaro_winkler_similarity(last_std_l, first_std_r) >= 0.88 "
+    "and ((jaro_winkler_similarity(first_std_l, last_std_r) >= 0.88 "
+    "and jaro_winkler_similarity(last_std_l, first_std_r) >= 0.88) "
+    # One of the two word for word: the other may be a nickname, or a part of a double surname.
+    "or (list_contains(last_forms_r, first_std_l) and jaro_winkler_similarity(last_std_l, first_std_r) >= 0.7) "
+    "or (list_contains(last_forms_l, first_std_r) and jaro_winkler_similarity(last_std_r, first_std_l) >= 0.7)) "
     "and jaro_winkler_similarity(first_std_l, first_std_r) < 0.8)"
 )
 _ANY_SAME = "list_has_any({0}_l, {0}_r)"

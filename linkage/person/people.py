@@ -34,7 +34,7 @@ def separate_twins(con: duckdb.DuckDBPyConnection, edges: str) -> int:
     where e.weight > {TWIN_WEIGHT}
       and (l.birth_order <> r.birth_order or (
         abs(date_diff('day', l.birth_date, r.birth_date)) <= 1
-        and e.g_given_name >= {unlike - 1}
+        and e.g_given_name >= {unlike - 2}
         and length(l.first_std) > 1 and length(r.first_std) > 1
         and jaro_winkler_similarity(l.first_std, r.first_std) < 0.8
         and l.first_std is distinct from r.middle_std and l.middle_std is distinct from r.first_std
@@ -53,6 +53,10 @@ def separate_twins(con: duckdb.DuckDBPyConnection, edges: str) -> int:
 #: Where the model finds fewer true pairs than this a generation apart, birth dates can be trusted that far.
 TRUSTED_DATES = 0.015
 DOUBTFUL_WEIGHT = -1.0
+
+
+def _generation_apart() -> int:
+    return next(i for i, v in enumerate(BY_NAME["birth_date"].all_levels) if "generation" in v.words)
 
 
 def separate_generations(con: duckdb.DuckDBPyConnection, edges: str, mixtures: dict[str, Mixture]) -> int:
@@ -83,7 +87,7 @@ def separate_generations(con: duckdb.DuckDBPyConnection, edges: str, mixtures: d
     update {edges} e set weight = {TWIN_WEIGHT}, evidence = 'generation'
     from kw_apart t where e.rid_l = t.rid_l and e.rid_r = t.rid_r
     """)
-    apart = next(i for i, v in enumerate(BY_NAME["birth_date"].all_levels) if "generation" in v.words)
+    apart = _generation_apart()
     dates = mixtures["adult"].m.get("birth_date")
     if dates is not None and dates[apart] < TRUSTED_DATES:
         con.execute(f"""
@@ -123,6 +127,10 @@ def written_twice(con: duckdb.DuckDBPyConnection, duplicate_free: tuple[str, ...
     return int(con.execute("select count(*) from kw_twice").fetchall()[0][0])
 
 
+#: The most that one pair's disagreement may count against joining two groups, in log2 odds below the threshold.
+MOST_AGAINST = 1.0
+
+
 def form(
     con: duckdb.DuckDBPyConnection,
     edges: str,
@@ -135,6 +143,10 @@ def form(
     ``constraints(rid_a, rid_b, kind, reason)`` must exist. With ``bonus``, pairs already in one published person
     (table ``published(rid, person_id)``) count that much more: a published join is kept a little longer than a new
     one is made.
+
+    A badly written record disagrees with every other record of its person for one and the same reason; counted once
+    per pair, one mistake would outvote what does agree. So disagreement counts at most ``MOST_AGAINST`` a pair. Where
+    it says who the other one is (a twin, somebody a generation apart) it counts in full.
     """
     nodes = con.execute("select rid, source_system from records order by rid").fetchnumpy()
     rids = np.asarray(nodes["rid"], dtype=np.int64)
@@ -144,8 +156,11 @@ def form(
         source[names == system] = number
     extra = f" + case when a.person_id = b.person_id then {bonus} else 0 end" if bonus else ""
     joined = " left join published a on a.rid = e.rid_l left join published b on b.rid = e.rid_r" if bonus else ""
+    apart = _generation_apart()
     data = con.execute(
-        f"select e.rid_l, e.rid_r, e.weight{extra} as weight from {edges} e{joined} order by e.rid_l, e.rid_r"
+        f"select e.rid_l, e.rid_r, case when e.evidence in ('twin', 'generation') or e.g_birth_date = {apart} "
+        f"then e.weight{extra} else greatest(e.weight{extra}, {join - MOST_AGAINST}) end as weight "
+        f"from {edges} e{joined} order by e.rid_l, e.rid_r"
     ).fetchnumpy()
     left = np.searchsorted(rids, np.asarray(data["rid_l"], dtype=np.int64))
     right = np.searchsorted(rids, np.asarray(data["rid_r"], dtype=np.int64))

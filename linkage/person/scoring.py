@@ -22,7 +22,7 @@ from linkage.store import quoted, write_parquet
 
 #: Columns each comparison reads.
 _READS = {
-    "given_name": ("first_std", "first_forms", "last_std", "middle_std"),
+    "given_name": ("first_std", "first_forms", "last_std", "last_forms", "middle_std"),
     "surname": ("last_std", "last_forms", "first_std"),
     "middle_name": ("middle_std",),
     "birth_date": ("dob", "birth_date"),

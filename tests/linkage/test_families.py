@@ -13,8 +13,10 @@ from linkage_helpers import CUT
 from linkage import build_families
 
 
-def _night(folder: Path, ids: dict[str, str], parents: list[tuple[str, str, str]]) -> set[frozenset[str]]:
-    """Families as sets of children, for people named by their one record and ``parents`` (parent, role, child)."""
+def _night(
+    folder: Path, ids: dict[str, str], parents: list[tuple[str, str, str]], given: dict[str, str] | None = None
+) -> set[frozenset[str]]:
+    """Families as sets of children, for records, the IDs of their people and ``parents`` (parent, role, child)."""
     folder.mkdir()
     people = sorted(ids)
     born = {p: dt.date(1990, 1, 1) if p.startswith("parent") else dt.date(2024, 1, 1) for p in people}
@@ -28,6 +30,10 @@ def _night(folder: Path, ids: dict[str, str], parents: list[tuple[str, str, str]
         "is_child": [not p.startswith("parent") for p in people],
         "record_role": pa.array([None] * len(people), pa.string()),
         "is_sealed": [False] * len(people),
+        "first_std": pa.array([(given or {}).get(p) for p in people], pa.string()),
+        "first_forms": pa.array([[given[p]] if given and p in given else None for p in people], pa.list_(pa.string())),
+        "last_std": pa.array(["LEE"] * len(people), pa.string()),
+        "dob": pa.array([None] * len(people), pa.string()),
     }
     pq.write_table(pa.table(records), folder / "records.parquet")
     crosswalk = {
@@ -65,3 +71,15 @@ def test_between_two_equal_fathers_the_first_record_decides_and_not_the_id(tmp_p
     for night, ids in enumerate((["K", "L", "M", "N"], ["K", "L", "N", "M"])):
         families = _night(tmp_path / str(night), dict(zip(names, ids, strict=True)), parents)
         assert families == {frozenset({"ava", "liam"})}, "both are children of the first father"
+
+
+def test_a_second_mother_known_from_one_record_is_the_first_where_her_own_name_says_so(tmp_path: Path) -> None:
+    # Two records of one mother, and two records the linkage joined to nobody, all stated as the mother of one child.
+    ids = {"ava": "A", "parent-1": "M", "parent-2": "M", "parent-3": "N", "parent-4": "O"}
+    given = {"ava": "AVA", "parent-1": "ROSA", "parent-2": "ROSA", "parent-3": "ROZA", "parent-4": "DENISE"}
+    stated = [(p, "mother_of", "ava") for p in ("parent-1", "parent-3", "parent-4")]
+    _night(tmp_path / "night", ids, stated, given)
+    edges = pq.read_table(tmp_path / "night" / "parent_child.parquet").to_pylist()
+    assert sorted(e["parent_person_id"] for e in edges) == ["M", "O"], "another name may be another mother"
+    review = pq.read_table(tmp_path / "night" / "family_review.parquet").to_pylist()
+    assert [(r["reason"], r["person_id"], r["other_person_id"]) for r in review] == [("perhaps_one_parent", "N", "M")]

@@ -13,6 +13,8 @@ import pytest
 from linkage_helpers import CUT, write_table
 
 import linkage
+from linkage.person.people import form
+from linkage.store import connect
 
 SECRET = b"a test, not a secret"
 
@@ -315,3 +317,27 @@ def test_files_without_the_key_columns_are_refused(tmp_path: Path) -> None:
 def test_the_cut_is_a_date_not_the_clock(night: Path) -> None:
     dates = set(pq.read_table(night / "linkage" / "person_crosswalk.parquet")["valid_from"].to_pylist())
     assert dates == {CUT} and isinstance(next(iter(dates)), dt.date)
+
+
+@pytest.mark.parametrize(
+    ("why", "evidence", "birth", "people"),
+    [
+        ("three records disagree with the fourth for one reason: its own mistake", "pair", 7, [0, 0, 0, 0]),
+        ("twins disagree for another reason", "twin", 0, [0, 0, 0, 3]),
+        ("a generation apart is somebody else", "pair", 6, [0, 0, 0, 3]),
+    ],
+)
+def test_one_mistake_is_not_counted_once_per_record(why: str, evidence: str, birth: int, people: list[int]) -> None:
+    con = connect()
+    con.execute("create table records as select range as rid, 'a' as source_system from range(4)")
+    con.execute("create table constraints (rid_a bigint, rid_b bigint, kind varchar, reason varchar)")
+    # 0, 1 and 2 are one; 3 resembles 2 and is unlike 0 and 1.
+    con.execute(f"""
+    create table edges as select * from (values
+        (0, 1, 9.0, 'pair', 0), (0, 2, 9.0, 'pair', 0), (1, 2, 9.0, 'pair', 0), (2, 3, 4.0, 'pair', 0),
+        (0, 3, -6.0, '{evidence}', {birth}), (1, 3, -6.0, '{evidence}', {birth})
+    ) as t(rid_l, rid_r, weight, evidence, g_birth_date)
+    """)
+    form(con, "edges", 0.0, ())
+    assert [p for (p,) in con.execute("select person from people order by rid").fetchall()] == people, why
+    con.close()
