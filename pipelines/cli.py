@@ -107,7 +107,8 @@ def init(
     console.print(f"[bold]Deployment created in {home.root}[/bold]")
     console.print(f"1. Fill in {home.jurisdiction}")
     console.print(f"2. Put files into {home.root / 'inbox'}/<system>/")
-    console.print(f"3. kinweave run --home {home.root}")
+    console.print(f"3. kinweave train --home {home.root}     (once, outside the night)")
+    console.print(f"4. kinweave run --home {home.root}")
 
 
 @app.command()

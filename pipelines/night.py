@@ -149,6 +149,7 @@ class Night:
         """
         from pipelines.landing import late_files
 
+        self.cut()  # says so where nothing was accepted yet
         last: dict[str, dt.date] = {}
         first_night = min(dt.date.fromisoformat(line["received_on"]) for line in self.deliveries())
         for line in self.deliveries():

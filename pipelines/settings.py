@@ -310,6 +310,23 @@ def _plain(where: str, error: ValidationError) -> str:
     return "\n".join([f"{where}:", *lines])
 
 
+def _key_given_twice(node: yaml.Node | None) -> int | None:
+    """The first line (from 0) on which a mapping has a key again: YAML would silently take the last."""
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if key.value in seen:
+                return int(key.start_mark.line)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+            if (inside := _key_given_twice(value)) is not None:
+                return inside
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            if (inside := _key_given_twice(value)) is not None:
+                return inside
+    return None
+
+
 def load_jurisdiction(home: Path) -> Jurisdiction:
     """Read ``<home>/jurisdiction.yml``, or ``home`` where it is that file itself.
 
@@ -317,12 +334,19 @@ def load_jurisdiction(home: Path) -> Jurisdiction:
     """
     path = home if home.is_file() else home / "jurisdiction.yml"
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        twice = _key_given_twice(yaml.compose(text, Loader=yaml.SafeLoader))
+        data = yaml.safe_load(text)
     except FileNotFoundError as error:
         raise SettingsError(f"{path} does not exist: create a deployment with `kinweave init DIR`") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         raise SettingsError(f"{path}{f', line {mark.line + 1}' if mark else ''}: not readable as YAML") from error
+    except ValueError as error:
+        # YAML takes 2022-13-01 for a day.
+        raise SettingsError(f"{path}: a date in it is no day of the calendar") from error
+    if twice is not None:
+        raise SettingsError(f"{path}, line {twice + 1}: the key stands there for the second time")
     if not isinstance(data, dict):
         raise SettingsError(f"{path}: empty, or not a list of `key: value` lines")
     try:

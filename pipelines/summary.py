@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from expectations.contract import Contract, load_contracts
-from pipelines.landing import sentence, validate_files
+from pipelines.landing import late_files, sentence, validate_files
 from pipelines.night import Night, NightError, Outcome, Trained
 from pipelines.releases import ReleaseError, current_release, open_release, verify
 from pipelines.releases.restatement import read_report
@@ -27,6 +27,8 @@ from pipelines.settings import load_jurisdiction
 from pipelines.storage import Home, connect, quoted, read_jsonl
 
 #: Dagster step -> what a person calls it.
+#: How many refused files a screen shows.
+_REFUSALS = 12
 _WORDS = {
     "sites_and_freshness": "sites and freshness",
     "staging": "staging (dbt)",
@@ -71,7 +73,7 @@ class Steps:
 def show_outcome(console: Console, night: Night, outcome: Outcome) -> None:
     """How a run ended: why it failed, or what was published."""
     if not outcome.success:
-        console.print("[red bold]The run failed.[/red bold] The last release is untouched.")
+        console.print("[red bold]The run failed.[/red bold] Nothing was published; an earlier release is untouched.")
         for step, reason in outcome.failures.items():
             console.print(f"  {_WORDS.get(step, step)}: {reason}", markup=False)
         return
@@ -153,7 +155,11 @@ def show_deliveries(console: Console, home: Home, contracts: dict[str, Contract]
         why = whys.setdefault(system, Counter())
         for r in lines:
             for reason in r["reasons"]:
-                why[reason["rule"]] += reason["rows"]
+                # Reasons of a file refused as a whole are no rows; its rows are counted once.
+                if r["status"] != "refused":
+                    why[reason["rule"]] += reason["rows"]
+            if r["status"] == "refused":
+                why["in refused files"] += r["rows_quarantined"]
         table.add_row(
             system,
             str(len({(r["file"], r["received_on"]) for r in lines})),
@@ -163,15 +169,26 @@ def show_deliveries(console: Console, home: Home, contracts: dict[str, Contract]
         )
     console.print(table)
     for system, why in whys.items():
-        if why:
-            rules = ", ".join(f"{rule} {count:,}" for rule, count in why.most_common())
+        if why.total():
+            rules = ", ".join(f"{rule} {count:,}" for rule, count in why.most_common() if count)
             console.print(f"  quarantined from {system}: {rules}", markup=False, soft_wrap=True)
     off = [r for r in log if r["rows_received"] != r["rows_loaded"] + r["rows_quarantined"]]
-    console.print(f"Received = loaded + quarantined for {len(log) - len(off)} of {len(log)} entries of the log.")
-    refused = [r for r in log if r["status"] == "refused"]
-    for r in refused[:12]:
-        rules = ", ".join(sorted({reason["rule"] for reason in r["reasons"]}))
-        console.print(f"  refused  {r['system']}/{r['file']}: {rules}", markup=False)
+    console.print(
+        f"Received = loaded + quarantined for {len(log) - len(off)} of {len(log)} entries of the log"
+        " (one for each table of each file)."
+    )
+    refused: dict[tuple[str, str, str], set[str]] = {}
+    for r in log:
+        if r["status"] == "refused":
+            rules_of = refused.setdefault((r["received_on"], r["system"], r["file"]), set())
+            rules_of.update(reason["rule"] for reason in r["reasons"])
+    for (day, system, file), broken in sorted(refused.items(), reverse=True)[:_REFUSALS]:
+        console.print(f"  refused on {day}  {system}/{file}: {', '.join(sorted(broken))}", markup=False)
+    if len(refused) > _REFUSALS:
+        console.print(f"  and {len(refused) - _REFUSALS} refused files before those")
+    for folder in sorted(p for p in home.inbox("x").parent.iterdir() if p.is_dir() and p.name not in contracts):
+        if any(folder.iterdir()):
+            console.print("  inbox holds a folder with files that is no source's; sources are " + ", ".join(contracts))
 
 
 def show_people(console: Console, home: Home) -> None:
@@ -332,13 +349,15 @@ def show_status(console: Console, home: Home) -> None:
         console.print("No file has been accepted yet.")
         return
     table = Table(title="Sources", title_justify="left")
-    for heading in ("source", "last delivery", "stale since", "promised"):
+    for heading in ("source", "last delivery", "stale since", "because of", "promised"):
         table.add_column(heading)
+    late = late_files(home, night.contracts, night.cut())
     for system, last, since in freshness:
         delivery = night.contracts[system].delivery
-        table.add_row(
-            system, str(last or "never"), str(since or ""), f"{delivery.cadence}, within {delivery.max_age_days} days"
-        )
+        tables = [x.table for x in late if x.system == system and x.stale_since == since] if since else []
+        because = ", ".join(tables[:3]) + (f" and {len(tables) - 3} more" if len(tables) > 3 else "")
+        promised = f"{delivery.cadence}, within {delivery.max_age_days} days"
+        table.add_row(system, str(last or "never"), str(since or ""), because, promised)
     console.print(table)
     show_deliveries(console, home, dict(night.contracts))
     alerts = read_jsonl(home.root / jurisdiction.alerts.file)
@@ -370,6 +389,9 @@ def show_validation(console: Console, files: list[Path], system: str | None) -> 
 
 def show_query(console: Console, home: Home, sql: str, as_csv: bool, limit: int) -> bool:
     """Run ``sql`` on the current release and print the rows. Returns False, having said why, when it is refused."""
+    if not sql.strip(" \n\t;"):
+        console.print("Nothing was asked: give one SQL statement.")
+        return False
     release = current_release(home.releases_dir)
     with open_release(release.folder) as database:
         try:

@@ -169,12 +169,13 @@ def compare(home: Home, contracts: Mapping[str, Contract], before: Path, now: Pa
         return []
     touched = changes(home, contracts, before, now)
     other = _other_causes(before, now)
+    cut = _moved_cut(before, now)
     for row in moved:
         row["release_before"], row["release_now"] = before.name, now.name
         causes = [c.told() for c in touched if c.system in needs.get(str(row["metric_id"]), {c.system})]
         if row["version_now"] is not None and row["version_before"] != row["version_now"]:
             causes.insert(0, f"definition {row['version_before']} replaced by {row['version_now']}")
-        row["cause"] = "; ".join([*causes, *other]) or "no difference in inputs, decisions, configuration or code"
+        row["cause"] = "; ".join([*causes, *other]) or cut or "nothing that determines a release differs"
     return [{column: row[column] for column in REPORT_COLUMNS} for row in moved]
 
 
@@ -198,6 +199,12 @@ _OTHER = {
 def _other_causes(before: Path, now: Path) -> list[str]:
     old, new = read_manifest(before), read_manifest(now)
     return [words for key, words in _OTHER.items() if old.get(key) != new.get(key)]
+
+
+def _moved_cut(before: Path, now: Path) -> str:
+    """In words, when only time went on: what was not yet observable may be by now."""
+    days = [str(read_manifest(folder).get("cut_off")) for folder in (before, now)]
+    return "" if days[0] == days[1] else f"the data cut-off moved from {days[0]} to {days[1]}"
 
 
 def report_path(home: Home, release_id: str) -> Path:

@@ -4,6 +4,7 @@ import pytest
 
 from pipelines import settings
 from pipelines.deployment import TEMPLATES, create
+from pipelines.night import Night, NightError
 from pipelines.settings import SettingsError, find_home, load_jurisdiction
 
 GOOD = """
@@ -122,3 +123,20 @@ def test_without_a_deployment_one_is_told_how_to_make_it(tmp_path, monkeypatch):
     with pytest.raises(SettingsError, match="kinweave init"):
         find_home()
     settings.get_settings.cache_clear()
+
+
+def test_a_key_given_twice_is_an_error_that_names_its_line(tmp_path):
+    with pytest.raises(SettingsError, match="line 6: the key stands there for the second time"):
+        load(tmp_path, GOOD + "name: Another Valley\n")
+
+
+def test_a_day_that_does_not_exist_is_an_error_without_the_value(tmp_path):
+    with pytest.raises(SettingsError, match="no day of the calendar") as told:
+        load(tmp_path, GOOD.replace("2022-01-01", "2022-13-01"))
+    assert "2022" not in str(told.value)
+
+
+def test_a_night_before_any_delivery_says_that_nothing_was_accepted(tmp_path):
+    home = create(tmp_path / "home", TEMPLATES)
+    with pytest.raises(NightError, match="no file has been accepted: put deliveries into"):
+        Night(home).freshness()

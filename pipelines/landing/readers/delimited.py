@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -28,8 +27,6 @@ from pipelines.storage import quoted
 
 _DELIMITERS = {",": "commas", "|": "bars", "\t": "tabs", ";": "semicolons", "~": "tildes", "^": "carets"}
 _QUOTE = ord('"')
-#: A column name that may be shown. Anything else could be a value, in a file without header.
-_SHOWABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_ .#/-]{0,63}")
 
 csv.field_size_limit(MAX_RECORD)
 
@@ -86,16 +83,14 @@ def _columns(table: Table, header: list[str], delimiter: str) -> list[str]:
                 if 2 * len(by_raw.keys() & set(parts)) >= len(by_raw):
                     raise refuse("wrong_delimiter", line=1, detail=f"The columns are separated by {called}.")
     doubled = sorted({n for n in names if n and names.count(n) > 1})
-    # With few known names the first line may be data, whose words must not be repeated.
-    show = len(known) * 2 >= len(by_raw)
     if not known:
         raise Refused([Finding("missing_header", lines=(1,))], tuple(header))
-    findings = [Finding("duplicate_header", by_raw.get(n, n) if show else None, lines=(1,)) for n in doubled]
+    findings = [Finding("duplicate_header", by_raw.get(n), lines=(1,)) for n in doubled]
     findings += [Finding("missing_column", by_raw[n], lines=(1,)) for n in by_raw if n not in names]
     for position, name in enumerate(header, 1):
         if name.casefold() not in by_raw:
-            showable = show and _SHOWABLE.fullmatch(name) is not None
-            findings.append(Finding("extra_column", name if showable else f"column {position}", lines=(1,)))
+            # By its place alone: what nobody declared could be a value.
+            findings.append(Finding("extra_column", f"column {position}", lines=(1,)))
     if findings:
         raise Refused(findings, tuple(header))
     return [by_raw[n] for n in names]

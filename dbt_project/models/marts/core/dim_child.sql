@@ -24,9 +24,15 @@ with
     ),
 
     families as (
-        select person_id, min_by(family_id, strftime(valid_from, '%Y%m%d') || family_id) as family_id
+        -- A family a child was born into is open at its start: the one entered last is today's.
+        select
+            person_id,
+            max_by(family_id, strftime(coalesce(valid_from, date '1900-01-01'), '%Y%m%d') || family_id) as family_id
         from {{ ref("brg_family_member") }}
-        where role = 'child' and coalesce(valid_to > {{ cutoff() }}, true)
+        where
+            role = 'child'
+            and coalesce(valid_from <= {{ cutoff() }}, true)
+            and coalesce(valid_to > {{ cutoff() }}, true)
         group by person_id
     )
 
