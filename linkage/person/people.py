@@ -128,7 +128,7 @@ def written_twice(con: duckdb.DuckDBPyConnection, duplicate_free: tuple[str, ...
 
 
 #: The most that one pair's disagreement may count against joining two groups, in log2 odds below the threshold.
-MOST_AGAINST = 1.0
+MOST_AGAINST = 3.0
 
 
 def form(

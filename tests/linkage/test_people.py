@@ -334,7 +334,7 @@ def test_one_mistake_is_not_counted_once_per_record(why: str, evidence: str, bir
     # 0, 1 and 2 are one; 3 resembles 2 and is unlike 0 and 1.
     con.execute(f"""
     create table edges as select * from (values
-        (0, 1, 9.0, 'pair', 0), (0, 2, 9.0, 'pair', 0), (1, 2, 9.0, 'pair', 0), (2, 3, 4.0, 'pair', 0),
+        (0, 1, 9.0, 'pair', 0), (0, 2, 9.0, 'pair', 0), (1, 2, 9.0, 'pair', 0), (2, 3, 7.0, 'pair', 0),
         (0, 3, -6.0, '{evidence}', {birth}), (1, 3, -6.0, '{evidence}', {birth})
     ) as t(rid_l, rid_r, weight, evidence, g_birth_date)
     """)
