@@ -27,7 +27,9 @@ with
         -- A family a child was born into is open at its start: the one entered last is today's.
         select
             person_id,
-            max_by(family_id, strftime(coalesce(valid_from, date '1900-01-01'), '%Y%m%d') || family_id) as family_id
+            max_by(
+                family_id, strftime(coalesce(valid_from, date '1900-01-01'), '%Y%m%d') || family_id
+            ) as family_id
         from {{ ref("brg_family_member") }}
         where
             role = 'child'
