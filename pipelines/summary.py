@@ -232,10 +232,13 @@ def show_people(console: Console, home: Home) -> None:
 
 
 def show_measures(console: Console, home: Home) -> None:
-    """Each measure of the current release for the whole jurisdiction, latest reported period, beside its benchmark."""
+    """Each measure of the current release for the whole jurisdiction, latest reported period, beside its benchmark.
+
+    Of a measure with many variants the screen shows the one of the house, or those at twelve months.
+    """
     release = current_release(home.releases_dir)
     table = Table(title="Measures (whole jurisdiction, latest mature period of a year)", title_justify="left")
-    for heading in ("measure", "period to"):
+    for heading in ("measure", "in plain words", "period to"):
         table.add_column(heading)
     for heading in ("n", "value", "95% interval", "benchmark"):
         table.add_column(heading, justify="right")
@@ -243,8 +246,14 @@ def show_measures(console: Console, home: Home) -> None:
     sources: list[str] = []
     with open_release(release.folder) as database:
         rows = database.execute(
-            "select metric_id, variant, period_end, numerator, denominator, value, ci_low, ci_high, benchmark_value,"
-            " benchmark_source, maturity_flag, suppress_reason from measure_rows where stratum_type = 'all'"
+            "with main as (select metric_id, bool_or(variant = 'warehouse') as has_own,"
+            " count(distinct variant) > 7 as has_many from measure_rows where stratum_type = 'all' group by all),"
+            " names as (select measure_id as metric_id, any_value(name) as name from dim_measure where is_current"
+            " group by all)"
+            " select metric_id, name, variant, period_end, numerator, denominator, value, ci_low, ci_high,"
+            " benchmark_value, benchmark_source, maturity_flag, suppress_reason from measure_rows join main using (metric_id)"
+            " left join names using (metric_id) where stratum_type = 'all'"
+            " and (variant = 'warehouse' or not has_own and (not has_many or variant like '%12_months'))"
             " qualify row_number() over (partition by metric_id, variant"
             " order by value is null, maturity_flag = 'not mature', period_end desc) = 1 order by metric_id, variant"
         ).fetchall()
@@ -257,7 +266,7 @@ def show_measures(console: Console, home: Home) -> None:
 
 def _measure(row: tuple[Any, ...], sources: list[str]) -> list[str]:
     """Cells of one measure; ``sources`` collects the benchmarks' sources in the order of their footnotes."""
-    metric, variant, end, numerator, denominator, value, low, high, benchmark, source, maturity, reason = row
+    metric, name, variant, end, numerator, denominator, value, low, high, benchmark, source, maturity, reason = row
     mark = ""
     if benchmark is not None:
         if source not in sources:
@@ -266,6 +275,7 @@ def _measure(row: tuple[Any, ...], sources: list[str]) -> list[str]:
     notes = [str(n) for n in (reason, maturity if maturity != "mature" else None) if n]
     return [
         f"{metric} {'' if variant == 'warehouse' else variant or ''}".strip(),
+        name or "",
         str(end),
         f"{_number(numerator)}/{_number(denominator)}",
         _number(value),
