@@ -10,6 +10,8 @@ import pytest
 _LONG = ("flow", "warehouse", "linkage")
 
 
+# First, because pytest-xdist reads the groups in the same hook.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give every test its folder as its group (``make test`` runs groups side by side)."""
     root = Path(__file__).parent
