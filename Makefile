@@ -28,7 +28,7 @@ serve-demo: setup ## the demo's release in a PostgreSQL of its own, a role for e
 	$(BIN)/kinweave serve demo --home $(HOME_DIR)
 
 test: setup
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-services: setup ## what needs more than Python: Chromium and PostgreSQL (Debian: chromium, postgresql)
 	$(BIN)/python -m pytest tests/browser tests/serving
