@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -310,21 +311,19 @@ def _plain(where: str, error: ValidationError) -> str:
     return "\n".join([f"{where}:", *lines])
 
 
-def _key_given_twice(node: yaml.Node | None) -> int | None:
-    """The first line (from 0) on which a mapping has a key again: YAML would silently take the last."""
+def keys_given_twice(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
+    """Keys that a mapping has once more, at any depth: YAML would silently take the last."""
     if isinstance(node, yaml.MappingNode):
         seen = set()
         for key, value in node.value:
-            if key.value in seen:
-                return int(key.start_mark.line)
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
-            if (inside := _key_given_twice(value)) is not None:
-                return inside
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    yield key
+                seen.add(key.value)
+            yield from keys_given_twice(value)
     elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            if (inside := _key_given_twice(value)) is not None:
-                return inside
-    return None
+        for item in node.value:
+            yield from keys_given_twice(item)
 
 
 def load_jurisdiction(home: Path) -> Jurisdiction:
@@ -335,7 +334,7 @@ def load_jurisdiction(home: Path) -> Jurisdiction:
     path = home if home.is_file() else home / "jurisdiction.yml"
     try:
         text = path.read_text(encoding="utf-8")
-        twice = _key_given_twice(yaml.compose(text, Loader=yaml.SafeLoader))
+        twice = next(keys_given_twice(yaml.compose(text, Loader=yaml.SafeLoader)), None)
         data = yaml.safe_load(text)
     except FileNotFoundError as error:
         raise SettingsError(f"{path} does not exist: create a deployment with `kinweave init DIR`") from error
@@ -346,7 +345,7 @@ def load_jurisdiction(home: Path) -> Jurisdiction:
         # YAML takes 2022-13-01 for a day.
         raise SettingsError(f"{path}: a date in it is no day of the calendar") from error
     if twice is not None:
-        raise SettingsError(f"{path}, line {twice + 1}: the key stands there for the second time")
+        raise SettingsError(f"{path}, line {twice.start_mark.line + 1}: the key stands there for the second time")
     if not isinstance(data, dict):
         raise SettingsError(f"{path}: empty, or not a list of `key: value` lines")
     try:

@@ -186,9 +186,9 @@ def show_deliveries(console: Console, home: Home, contracts: dict[str, Contract]
         console.print(f"  refused on {day}  {system}/{file}: {', '.join(sorted(broken))}", markup=False)
     if len(refused) > _REFUSALS:
         console.print(f"  and {len(refused) - _REFUSALS} refused files before those")
-    for folder in sorted(p for p in home.inbox("x").parent.iterdir() if p.is_dir() and p.name not in contracts):
-        if any(folder.iterdir()):
-            console.print("  inbox holds a folder with files that is no source's; sources are " + ", ".join(contracts))
+    strange = [p for p in (home.root / "inbox").glob("*/*") if p.parent.name not in contracts]
+    if strange:
+        console.print(f"  {len(strange)} files lie in inbox folders of no source; sources are {', '.join(contracts)}")
 
 
 def show_people(console: Console, home: Home) -> None:

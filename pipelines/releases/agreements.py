@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -18,6 +18,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from expectations.vocabulary import Sensitivity
+from pipelines.settings import keys_given_twice
 from pipelines.storage import atomic_path, connect, identifier, quoted
 
 PARTIES = "parties.yml"
@@ -418,23 +419,9 @@ def _read(path: Path, problems: list[Problem]) -> yaml.Node | None:
     if not isinstance(node, yaml.MappingNode):
         problems.append(Problem(path.name, None, "the file", "is empty, or no list of `key: value` lines"))
         return None
-    twice = list(_keys_given_twice(node))
+    twice = list(keys_given_twice(node))
     problems += [Problem(path.name, k.start_mark.line + 1, str(k.value)[:60], "is given twice") for k in twice]
     return None if twice else node
-
-
-def _keys_given_twice(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    yield key
-                seen.add(key.value)
-            yield from _keys_given_twice(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _keys_given_twice(item)
 
 
 def _line(node: yaml.Node, loc: Iterable[Any]) -> int:

@@ -175,7 +175,11 @@ def compare(home: Home, contracts: Mapping[str, Contract], before: Path, now: Pa
         causes = [c.told() for c in touched if c.system in needs.get(str(row["metric_id"]), {c.system})]
         if row["version_now"] is not None and row["version_before"] != row["version_now"]:
             causes.insert(0, f"definition {row['version_before']} replaced by {row['version_now']}")
-        row["cause"] = "; ".join([*causes, *other]) or cut or "nothing that determines a release differs"
+        row["cause"] = (
+            "; ".join([*causes, *other])
+            or cut
+            or "no cause found: its sources, decisions, configuration and code are the same"
+        )
     return [{column: row[column] for column in REPORT_COLUMNS} for row in moved]
 
 

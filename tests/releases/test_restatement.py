@@ -146,6 +146,18 @@ def test_a_number_that_disappears_is_restated(two: tuple[Home, Path, Path], tmp_
     assert (row["metric_id"], row["value_before"], row["value_now"]) == ("CRT-02", 0.8, None)
 
 
+def test_when_only_time_went_on_the_moved_cut_off_is_the_cause(two: tuple[Home, Path, Path], tmp_path: Path) -> None:
+    home, before, _ = two
+    manifest = json.loads((before / "manifest.json").read_text())
+    rows = ["('CRT-02', '1.0.0', '2024-01-01', 'all', 45, 50)"]
+    later = release(tmp_path / "releases" / "later", manifest["inputs"], rows, cut_off="2099-01-31")
+    moved = {r["metric_id"]: r["cause"] for r in compare(home, {"child_welfare": CONTRACT}, before, later)}
+    assert moved["CRT-02"].endswith("to 2099-01-31") and moved["CRT-02"].startswith("the data cut-off moved from")
+    same = release(tmp_path / "releases" / "same", manifest["inputs"], rows, cut_off=manifest.get("cut_off"))
+    causes = {r["metric_id"]: r["cause"] for r in compare(home, {"child_welfare": CONTRACT}, before, same)}
+    assert causes["CRT-02"].startswith("no cause found")
+
+
 def test_another_definition_or_configuration_is_named_as_the_cause(
     two: tuple[Home, Path, Path], tmp_path: Path
 ) -> None:
