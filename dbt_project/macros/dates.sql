@@ -29,7 +29,7 @@
 
 {#- Label of the six-month federal file a date falls in: 24A is October 2023 to March 2024 (C4). -#}
 {% macro federal_file(column) -%}
-    strftime({{ add_months(column, 3) }}, '%y')
+    right(cast(year({{ column }}) + cast(month({{ column }}) >= 10 as integer) as varchar), 2)
     || case when month({{ column }}) between 4 and 9 then 'B' else 'A' end
 {%- endmacro %}
 

@@ -5,26 +5,27 @@
 -#}
 {% macro care_episodes() -%}
     select
-        r.removal_id,
-        r.person_id,
-        r.county,
-        r.removal_date,
+        removal_id,
+        person_id,
+        county,
+        removal_date,
         case
-            when least(r.discharge_date, {{ add_months("p.dob", 216) }}) <= {{ cutoff() }}
-            then least(r.discharge_date, {{ add_months("p.dob", 216) }})
+            when least(discharge_date, adult_on) <= {{ cutoff() }} then least(discharge_date, adult_on)
         end as end_date,
         case
-            when
-                {{ add_months("p.dob", 216) }}
-                <= least(coalesce(r.discharge_date, {{ cutoff() }}), {{ cutoff() }})
+            when adult_on <= least(coalesce(discharge_date, {{ cutoff() }}), {{ cutoff() }})
             then 'AGE_18'
-            when r.discharge_date <= {{ cutoff() }}
-            then r.discharge_reason
+            when discharge_date <= {{ cutoff() }}
+            then discharge_reason
         end as end_reason,
-        {{ add_months("p.dob", 216) }} as adult_on
-    from {{ ref("fct_removal") }} as r
-    left join {{ ref("dim_person") }} as p on r.person_id = p.person_id
-    where r.removal_date <= {{ cutoff() }}
+        adult_on
+    from
+        (
+            select r.*, {{ add_months("p.dob", 216) }} as adult_on
+            from {{ ref("fct_removal") }} as r
+            left join {{ ref("dim_person") }} as p on r.person_id = p.person_id
+        )
+    where removal_date <= {{ cutoff() }}
 {%- endmacro %}
 
 {#- Exits that count as permanency (C11). -#}
@@ -82,7 +83,7 @@
                     o.person_id = {{ person }}
                     and o.source_system = '{{ system }}'
                     and o.from_date <= {{ from_date }}
-                    and coalesce(o.to_date, {{ to_date }}) >= {{ to_date }}
+                    and coalesce(o.to_date >= {{ to_date }}, true)
             )
     end
 {%- endmacro %}

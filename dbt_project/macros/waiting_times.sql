@@ -107,15 +107,14 @@
                         case
                             when exclusion is not null
                             then exclusion
-                            when coalesce(event_days > {{ days }}, true) and followed_days < {{ days }}
-                            then
-                                {% if keep_unwatched -%}
-                                    case
-                                        when {{ add_days("index_date", days) }} > {{ cutoff() }}
-                                        then 'window_not_over_at_cutoff'
-                                    end
-                                {%- else -%} 'not_followed_to_the_end_of_the_window'
-                                {%- endif %}
+                            {%- if keep_unwatched %}
+                                when
+                                    event_days is null and {{ add_days("index_date", days) }} > {{ cutoff() }}
+                                then 'window_not_over_at_cutoff'
+                            {%- else %}
+                                when event_days is null and followed_days < {{ days }}
+                                then 'not_followed_to_the_end_of_the_window'
+                            {%- endif %}
                         end as ruling
                     from waiting
                     where curve = '{{ curve }}'

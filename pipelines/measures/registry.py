@@ -299,6 +299,8 @@ def overview(registry: Mapping[str, Definition], not_built: Iterable[NotBuilt]) 
             " numbers are to the simulation's truth, and why not nearer: [the measures against the truth]"
             "(../measures-against-truth.md). The catalogue's worked answers and the tests that hold them:"
             " `tests/warehouse/cases/worked_answers.yml`.\n",
+            "Whoever changes a measure can ask whether its unit tests hold every window to the day: `python"
+            " tests/warehouse/mutations.py PRM-01` moves each of them by one and prints what no test noticed.\n",
             "An agency can compute any of them over its own tables, without a deployment:\n",
             "```\nkinweave measures --tables DIR --measure PRM-01 --cutoff 2026-09-30 \\\n"
             "    --period 2023-10-01 2024-09-30 --out prm_01.csv\n```\n",

@@ -127,7 +127,11 @@ def write_empty(connection: duckdb.DuckDBPyConnection, path: Path, columns: dict
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The project built over empty deliveries, unit tests and data tests included."""
-    workspace = tmp_path_factory.mktemp("workspace")
+    return build(tmp_path_factory.mktemp("workspace"))
+
+
+def build(workspace: Path) -> Built:
+    """Build the project over empty deliveries in the empty folder ``workspace``, unit tests and data tests included."""
     with duckdb.connect() as connection:
         for system, contract in load_contracts().items():
             for table in contract.tables.values():

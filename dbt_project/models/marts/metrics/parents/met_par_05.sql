@@ -61,6 +61,12 @@ with
         group by person_id, treatment_number
     ),
 
+    -- least() passes over nulls: treatment that lasts is judged after twelve months.
+    judged as (
+        select *, least(last_discharge.discharge_date, {{ add_months("admit_date", 12) }}) as index_date
+        from treatments
+    ),
+
     ended as (
         select
             p.period_start,
@@ -68,18 +74,9 @@ with
             t.person_id,
             t.last_discharge.reason as reason,
             t.last_discharge.discharge_date as discharge_date,
-            least(
-                coalesce(t.last_discharge.discharge_date, {{ add_months("t.admit_date", 12) }}),
-                {{ add_months("t.admit_date", 12) }}
-            ) as index_date
+            t.index_date
         from periods as p
-        inner join
-            treatments as t
-            on least(
-                coalesce(t.last_discharge.discharge_date, {{ add_months("t.admit_date", 12) }}),
-                {{ add_months("t.admit_date", 12) }}
-            )
-            between p.period_start and least(p.period_end, {{ cutoff() }})
+        inner join judged as t on t.index_date between p.period_start and least(p.period_end, {{ cutoff() }})
     ),
 
     placed as (

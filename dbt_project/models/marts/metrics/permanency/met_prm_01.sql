@@ -54,15 +54,7 @@ with
                 when e.end_date is not null and e.end_reason is null
                 then 'no_discharge_reason'
             end as exclusion,
-            exists (
-                select 1
-                from episodes as again
-                where
-                    again.person_id = e.person_id
-                    and again.removal_id <> e.removal_id
-                    and again.removal_date >= e.end_date
-                    and {{ federal_file("again.removal_date") }} = {{ federal_file("e.end_date") }}
-            ) as is_reentry_unseen
+            {{ is_reentry_unseen("e") }} as is_reentry_unseen
         from entries as e
         left join final_visits as v on e.removal_id = v.removal_id
     ),
