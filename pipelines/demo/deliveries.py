@@ -181,6 +181,13 @@ def _write_truth(con: duckdb.DuckDBPyConnection, records: list[pa.Table], root: 
         pq.write_table(con.execute(found).to_arrow_table(), root / "dirt.parquet")
     for name, table in world.tables.items():
         pq.write_table(table, root / "events" / f"{name}.parquet")
+    # Claims come about where the Medicaid agency's view is made: a service, when the agency knew of it, and when it
+    # took the claim back.
+    claims = """
+        select b.claim_id, b.person_id, b.service_on, b.proc_cd as code, min(v.adjudicated_on + 4) as entered_on,
+            min(v.adjudicated_on + 4) filter (where v.adjustment_ind = '1') as voided_on
+        from truth.billed b join truth.versions v using (claim_id) group by all order by b.claim_id"""
+    pq.write_table(con.execute(claims).to_arrow_table(), root / "events" / "claims.parquet")
 
 
 _TRUE = "'P' || lpad({0}::varchar, 8, '0')"

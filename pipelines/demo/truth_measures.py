@@ -70,7 +70,8 @@ class Truth:
     def __init__(self, truth_root: Path, cutoff: dt.date) -> None:
         self.cutoff = cutoff
         self._events = truth_root / "events"
-        births = {r["person_id"]: r["birth_on"] for r in self._read("people")}
+        self._people = self._read("people")
+        births = {r["person_id"]: r["birth_on"] for r in self._people}
         self.stays = sorted(
             (self._stay(r, births[r["person_id"]]) for r in self._read("removals") if r["entered_on"] <= cutoff),
             key=lambda s: (s.start, s.id),
@@ -94,6 +95,10 @@ class Truth:
         if eighteen <= self.cutoff and (end is None or end >= eighteen):
             end, reason = eighteen, "emancipation"
         return Stay(row["removal_id"], row["person_id"], birth, row["removal_on"], end, reason)
+
+    def people(self) -> list[dict[str, Any]]:
+        """Everyone, known to an agency or not."""
+        return self._people
 
     def placements(self) -> dict[int, list[dict[str, Any]]]:
         """Known placements of each episode in order of time."""
@@ -141,6 +146,14 @@ def measure(truth_root: Path, periods: Iterable[tuple[dt.date, dt.date]], cutoff
         found.append(first_home_with_kin(truth, start, end))
         found.append(adjudicated_in_time(truth, start, end))
         found.append(continued(truth, start, end))
+        found += counsel_by_the_first_hearing(truth, start, end)
+        found += family_time(truth, start, end)
+        found += screened(truth, start, end)
+        found += early_intervention(truth, start, end)
+        found.append(child_parent_therapy(truth, start, end))
+        found += seen_by_a_doctor(truth, start, end)
+        found += known_to_systems(truth, start, end)
+        found += first_contact(truth, start, end)
     return found
 
 
@@ -394,21 +407,26 @@ def _covers(spans: list[tuple[dt.date, dt.date]], first: dt.date, last: dt.date)
     return reached > last
 
 
-def first_appointment(truth: Truth, start: dt.date, end: dt.date, metric: str, kind: str, days: int) -> Measure:
-    """PAR-02, PAR-03, PAR-04: parents whose need of ``kind`` (sud, mh) was followed by a kept appointment in ``days``.
-
-    A parent is observable when a consent to the court team is in force at the cut-off, since rows that may not be
-    used then are not in the warehouse. Someone in treatment on the day of the need counts as seen that day.
-    """
-    observable = {
-        row["person_id"]
+def _consents(truth: Truth) -> list[dict[str, Any]]:
+    """Consents to the court team in force at the cut-off."""
+    return [
+        row
         for row in truth.known("consents")
         if row["recipient"] == "court_team"
         and not row["tpo"]
         and row["signed_on"] <= truth.cutoff
         and (row["expires_on"] is None or row["expires_on"] > truth.cutoff)
         and (row["revoked_on"] is None or row["revoked_on"] >= truth.cutoff)
-    }
+    ]
+
+
+def first_appointment(truth: Truth, start: dt.date, end: dt.date, metric: str, kind: str, days: int) -> Measure:
+    """PAR-02, PAR-03, PAR-04: parents whose need of ``kind`` (sud, mh) was followed by a kept appointment in ``days``.
+
+    A parent is observable when a consent to the court team is in force at the cut-off, since rows that may not be
+    used then are not in the warehouse. Someone in treatment on the day of the need counts as seen that day.
+    """
+    observable = {row["person_id"] for row in _consents(truth)}
     seen: dict[int, list[dt.date]] = defaultdict(list)
     treated: dict[int, list[tuple[dt.date, dt.date | None]]] = defaultdict(list)
     chosen = set()
@@ -629,7 +647,7 @@ def adjudicated_in_time(truth: Truth, start: dt.date, end: dt.date) -> Measure:
         if dropped and decided is not None and (first is None or decided <= first):
             continue
         watched = max(closed.get(petition["case_id"], truth.cutoff), filed)
-        if (first is None or (first - filed).days > 60) and (watched - filed).days < 60:
+        if first is None and (watched - filed).days < 60:
             continue
         denominator += 1
         numerator += first is not None and (first - filed).days <= 60
@@ -647,3 +665,350 @@ def continued(truth: Truth, start: dt.date, end: dt.date) -> Measure:
         denominator += 1
         numerator += hearing["status"] == "continued"
     return _share("CRT-11", start, end, numerator, denominator)
+
+
+def counsel_by_the_first_hearing(truth: Truth, start: dt.date, end: dt.date) -> list[Measure]:
+    """CRT-08: parties of dependency cases filed in the period with counsel at the first hearing held."""
+    first: dict[int, dt.date] = {}
+    for hearing in truth.known("hearings"):
+        told = hearing["outcome_entered_on"] is not None and hearing["outcome_entered_on"] <= truth.cutoff
+        if hearing["status"] == "held" and told:
+            day = hearing["held_at"].date()
+            first[hearing["case_id"]] = min(first.get(hearing["case_id"], day), day)
+    counsel: dict[tuple[int, int], list[tuple[dt.date, dt.date | None]]] = defaultdict(list)
+    for row in truth.known("attorneys"):
+        # An advocate appointed by the court is no counsel.
+        if row["role"] != "casa" and row["appointed_on"] <= truth.cutoff:
+            counsel[row["case_id"], row["party_id"]].append((row["appointed_on"], row["withdrawn_on"]))
+    filed = {
+        c["case_id"] for c in truth.known("court_cases") if c["kind"] == "dependency" and start <= c["filed_on"] <= end
+    }
+    counts = {variant: [0, 0] for variant in ("warehouse", "child", "mother", "father", "unknown_father")}
+    for party in truth.known("parties"):
+        role = {"putative_father": "unknown_father"}.get(party["role"], party["role"])
+        day_or_none = first.get(party["case_id"])
+        if party["case_id"] not in filed or role not in counts or day_or_none is None:
+            continue
+        day = day_or_none
+        has = any(a <= day and (z is None or z >= day) for a, z in counsel[party["case_id"], party["party_id"]])
+        for variant in ("warehouse", role):
+            counts[variant][0] += has
+            counts[variant][1] += 1
+    return [_share("CRT-08", start, end, n, d, variant=variant) for variant, (n, d) in counts.items()]
+
+
+def _families(truth: Truth) -> dict[int, tuple[set[int], set[int]]]:
+    """Children and parents of each family; a father stands beside all its children."""
+    found: dict[int, tuple[set[int], set[int]]] = defaultdict(lambda: (set(), set()))
+    for person in truth.people():
+        if person["family_id"] is not None and person["role"] in ("child", "mother", "father"):
+            found[person["family_id"]][person["role"] != "child"].add(person["person_id"])
+    return found
+
+
+def family_time(truth: Truth, start: dt.date, end: dt.date) -> list[Measure]:
+    """FAM-01: visits of child and parent per week wholly in care, with a parent whose rights stand and who lives."""
+    last_day = min(end, truth.cutoff)
+    monday = start + dt.timedelta(days=-start.weekday() % 7)
+    mondays = [monday + 7 * ONE_DAY * i for i in range((last_day - monday).days // 7 + 1)]
+    mondays = [m for m in mondays if m + 6 * ONE_DAY <= last_day]
+    ended: dict[tuple[int, int], dt.date] = {}
+    for petition in truth.known("petitions"):
+        told = petition["disposition_on"] is not None and petition["disposition_entered_on"] <= truth.cutoff
+        if petition["kind"] == "tpr" and told and petition["parent_id"] is not None:
+            pair = petition["person_id"], petition["parent_id"]
+            ended[pair] = min(ended.get(pair, petition["disposition_on"]), petition["disposition_on"])
+    deaths = {p["person_id"]: p["death_on"] for p in truth.people() if p["death_on"] is not None}
+    held: dict[tuple[int, int, dt.date], list[int]] = defaultdict(lambda: [0, 0])
+    for visit in truth.known("family_time"):
+        day = visit["scheduled_at"].date()
+        if visit["status"] == "held" and day <= truth.cutoff:
+            week = day - dt.timedelta(days=day.weekday())
+            held[visit["person_id"], visit["parent_id"], week][visit["place"] == "video"] += 1
+    weeks = sessions = calls = 0
+    with_at_least = {1: 0, 3: 0, 5: 0}
+    for children, parents in _families(truth).values():
+        for child in children & truth.by_person.keys():
+            in_care = [
+                m
+                for m in mondays
+                if any(s.start <= m and (s.end is None or s.end >= m + 7 * ONE_DAY) for s in truth.by_person[child])
+            ]
+            for parent in parents:
+                barred = min(ended.get((child, parent), dt.date.max), deaths.get(parent, dt.date.max))
+                for m in in_care:
+                    if barred <= m + 6 * ONE_DAY:
+                        break
+                    in_person, remote = held[child, parent, m]
+                    weeks += 1
+                    sessions += in_person
+                    calls += remote
+                    for least in with_at_least:
+                        with_at_least[least] += in_person >= least
+    found = [_share("FAM-01", start, end, sessions, weeks, variant="per_week"),
+             _share("FAM-01", start, end, calls, weeks, variant="remote_per_week")]  # fmt: skip
+    return found + [
+        _share("FAM-01", start, end, n, weeks, variant=f"weeks_with_{least}") for least, n in with_at_least.items()
+    ]
+
+
+def _enrollments(truth: Truth) -> dict[int, list[tuple[dt.date, dt.date | None]]]:
+    """Each child's enrolments as known, first to last."""
+    found: dict[int, list[tuple[dt.date, dt.date | None]]] = defaultdict(list)
+    for row in truth.known("enrollments"):
+        told = row["closed_on"] is not None and row["closed_entered_on"] <= truth.cutoff
+        found[row["person_id"]].append((row["enrolled_on"], row["closed_on"] if told else None))
+    for spans in found.values():
+        spans.sort(key=lambda s: s[0])
+    return found
+
+
+def _enrolled_within(spans: list[tuple[dt.date, dt.date | None]], day: dt.date, days: int) -> bool:
+    """A team had the child by ``days`` after ``day`` and had not let it go before it."""
+    return any(a <= day + days * ONE_DAY and (z is None or z >= day) for a, z in spans)
+
+
+def _claims(truth: Truth) -> dict[int, list[tuple[dt.date, str]]]:
+    """Services the Medicaid agency knew of at the cut-off and had not taken back: day and procedure."""
+    found: dict[int, list[tuple[dt.date, str]]] = defaultdict(list)
+    for row in truth.known("claims"):
+        if row["voided_on"] is None or row["voided_on"] > truth.cutoff:
+            found[row["person_id"]].append((row["service_on"], row["code"]))
+    return found
+
+
+def screened(truth: Truth, start: dt.date, end: dt.date) -> list[Measure]:
+    """DEV-01: a developmental screening from 90 days before to 60 days after the enrolment.
+
+    The simulation records no developmental need, so the enrolment is the anchor of both variants."""
+    done: dict[int, list[dt.date]] = defaultdict(list)
+    for row in truth.known("screenings"):
+        if row["instrument"] == "ASQ3":
+            done[row["person_id"]].append(row["performed_on"])
+    for person, claims in _claims(truth).items():
+        done[person] += [day for day, code in claims if code == "96110"]
+    births = {p["person_id"]: p["birth_on"] for p in truth.people()}
+    numerator = denominator = 0
+    for child, spans in _enrollments(truth).items():
+        day, closed = next((s for s in spans if start <= s[0] <= end), (None, None))
+        if day is None:
+            continue
+        due = day + 60 * ONE_DAY
+        if add_months(births[child], 1) > due or (closed is not None and closed < due) or due > truth.cutoff:
+            continue
+        denominator += 1
+        numerator += any(day - 90 * ONE_DAY <= when <= due for when in done[child])
+    return [
+        _share("DEV-01", start, end, numerator, denominator, variant=variant)
+        for variant in ("warehouse", "anchor_enrollment")
+    ]
+
+
+def _needs(truth: Truth, domain: str) -> list[tuple[int, dt.date, dt.date | None, dt.date | None]]:
+    """Needs of ``domain``: person, when found, when referred and when first served, as far as known."""
+    found = []
+    for row in truth.known("needs"):
+        if row["domain"] != domain:
+            continue
+        referred, served = row["referred_on"], row["first_service_on"]
+        found.append(
+            (
+                row["person_id"],
+                row["identified_on"],
+                referred if referred is not None and referred <= truth.cutoff else None,
+                served if served is not None and row["service_entered_on"] <= truth.cutoff else None,
+            )
+        )
+    return found
+
+
+def early_intervention(truth: Truth, start: dt.date, end: dt.date) -> list[Measure]:
+    """DEV-02: early intervention within 60 days of the first sign of a need; DEV-02b: within 45 of the referral."""
+    enrolled = _enrollments(truth)
+    births = {p["person_id"]: p["birth_on"] for p in truth.people()}
+    signs: dict[int, list[dt.date]] = defaultdict(list)
+    served: dict[int, list[dt.date]] = defaultdict(list)
+    within_45 = referrals = 0
+    for child, found, referred, first in _needs(truth, "early_intervention"):
+        signs[child] += [found] if referred is None else [found, referred]
+        served[child] += [] if first is None else [first]
+        if referred is not None and start <= referred <= end and child in enrolled:
+            due = referred + 45 * ONE_DAY
+            if due <= truth.cutoff:
+                referrals += 1
+                within_45 += first is not None and first <= due
+    for row in truth.known("screenings"):
+        if row["instrument"] == "ASQ3" and row["result"] == "refer":
+            signs[row["person_id"]].append(row["performed_on"])
+    for child, reports in _victimisations(truth).items():
+        signs[child] += [r[0] for r in reports if r[0] < add_months(births[child], 36)]
+    numerator = denominator = 0
+    for child, days in signs.items():
+        first_sign = min(
+            (d for d in days if start <= d <= end and _enrolled_within(enrolled.get(child, []), d, 60)), default=None
+        )
+        if first_sign is None or first_sign + 60 * ONE_DAY > truth.cutoff:
+            continue
+        denominator += 1
+        numerator += bool(served[child]) and min(served[child]) <= first_sign + 60 * ONE_DAY
+    return [_share("DEV-02", start, end, numerator, denominator), _share("DEV-02b", start, end, within_45, referrals)]
+
+
+def child_parent_therapy(truth: Truth, start: dt.date, end: dt.date) -> Measure:
+    """DEV-03: child-parent psychotherapy within 60 days of the need, one row per enrolled child."""
+    enrolled = _enrollments(truth)
+    needs: dict[int, dt.date] = {}
+    sessions: dict[int, dt.date] = {}
+    for child, found, _, first in _needs(truth, "child_parent_therapy"):
+        if start <= found <= end and _enrolled_within(enrolled.get(child, []), found, 60):
+            needs[child] = min(found, needs.get(child, found))
+        if first is not None:
+            sessions[child] = min(first, sessions.get(child, first))
+    judged = {child: day + 60 * ONE_DAY for child, day in needs.items() if day + 60 * ONE_DAY <= truth.cutoff}
+    met = sum(child in sessions and sessions[child] <= due for child, due in judged.items())
+    return _share("DEV-03", start, end, met, len(judged))
+
+
+#: Office and well-child visits as the simulated Medicaid agency bills them.
+_DOCTOR = frozenset({"99213", "99214", "99391", "99392"})
+
+
+def seen_by_a_doctor(truth: Truth, start: dt.date, end: dt.date) -> list[Measure]:
+    """HLT-01: a visit within 30 days, or a month, of the referral to physical health."""
+    claims = _claims(truth)
+    in_30_days = in_a_month = denominator = 0
+    for child, _, referred, first in _needs(truth, "physical_health"):
+        if referred is None or not start <= referred <= end or referred + 30 * ONE_DAY > truth.cutoff:
+            continue
+        visits = [day for day, code in claims[child] if code in _DOCTOR] + ([] if first is None else [first])
+        seen = min((day for day in visits if day >= referred), default=None)
+        denominator += 1
+        in_30_days += seen is not None and seen <= referred + 30 * ONE_DAY
+        in_a_month += seen is not None and seen <= add_months(referred, 1)
+    return [
+        _share("HLT-01", start, end, in_30_days, denominator),
+        _share("HLT-01", start, end, in_a_month, denominator, variant="one_month"),
+    ]
+
+
+def _treatments(truth: Truth) -> list[dict[str, Any]]:
+    """Treatments a consent to the court team in force at the cut-off covers, their end only where it is known."""
+    covered = {r["person_id"] for r in _consents(truth)}
+    found = []
+    for row in truth.known("treatments"):
+        if row["person_id"] in covered:
+            told = row["discharged_on"] is not None and row["discharge_entered_on"] <= truth.cutoff
+            found.append({**row, "discharged_on": row["discharged_on"] if told else None})
+    return found
+
+
+def _early_services(truth: Truth) -> list[tuple[int, dt.date, dt.date]]:
+    """Early intervention that began: child, first and last day known."""
+    found = []
+    for row in truth.known("needs"):
+        if row["domain"] == "early_intervention" and row["first_service_on"] is not None:
+            if row["service_entered_on"] > truth.cutoff:
+                continue
+            told = row["completed_on"] is not None and row["completed_entered_on"] <= truth.cutoff
+            found.append(
+                (row["person_id"], row["first_service_on"], row["completed_on"] if told else row["first_service_on"])
+            )
+    return found
+
+
+def known_to_systems(truth: Truth, start: dt.date, end: dt.date) -> list[Measure]:
+    """COL-10: systems in touch with a family from 12 months before to 12 months after its enrolment.
+
+    Every enrolled family is in the files of child welfare and of the court, so all of them can be observed."""
+    touches: dict[int, list[tuple[str, dt.date, dt.date]]] = defaultdict(list)
+    reports = {
+        r["report_id"]: r["received_at"].date()
+        for r in truth.known("reports")
+        if r["expunged_on"] is None or r["expunged_on"] > truth.cutoff
+    }
+    for row in truth.known("allegations"):
+        if row["report_id"] in reports:
+            day = reports[row["report_id"]]
+            touches[row["person_id"]].append(("child_welfare", day, day))
+    for stay in truth.stays:
+        touches[stay.person].append(("child_welfare", stay.start, stay.end or truth.cutoff))
+    cases = {}
+    for case in truth.known("court_cases"):
+        told = case["closed_on"] is not None and max(case["closed_on"], case["closed_entered_on"]) <= truth.cutoff
+        cases[case["case_id"]] = (case["filed_on"], case["closed_on"] if told else truth.cutoff)
+    for row in truth.known("parties"):
+        if row["role"] == "child" and row["case_id"] in cases:
+            touches[row["person_id"]].append(("court", *cases[row["case_id"]]))
+    for who, claims in _claims(truth).items():
+        touches[who] += [("medicaid", day, day) for day, _ in claims]
+    for row in _treatments(truth):
+        touches[row["person_id"]].append(
+            ("behavioral_health", row["contact_on"] or row["admitted_on"], row["discharged_on"] or truth.cutoff)
+        )
+    for child, first, last in _early_services(truth):
+        touches[child].append(("early_intervention", first, last))
+    members: dict[int, set[int]] = defaultdict(set)
+    for person in truth.people():
+        if person["family_id"] is not None:
+            members[person["family_id"]].add(person["person_id"])
+    enrolled: dict[int, dt.date] = {}
+    for enrollment in truth.known("enrollments"):
+        day, family = enrollment["enrolled_on"], enrollment["family_id"]
+        if start <= day <= end:
+            enrolled[family] = min(day, enrolled.get(family, day))
+    counts = [0] * 6
+    for family, day in enrolled.items():
+        since, until = add_months(day, -12), min(add_months(day, 12), truth.cutoff)
+        systems = {system for m in members[family] for system, a, z in touches[m] if a <= until and z >= since}
+        counts[len(systems)] += 1
+    mature = truth.cutoff >= add_months(end, 12)
+    mean = _share("COL-10", start, end, sum(n * c for n, c in enumerate(counts)), len(enrolled), variant="mean",
+                  mature=mature)  # fmt: skip
+    return [mean] + [
+        _share("COL-10", start, end, c, len(enrolled), variant=f"systems_{n}", mature=mature)
+        for n, c in enumerate(counts)
+    ]
+
+
+def first_contact(truth: Truth, start: dt.date, end: dt.date) -> list[Measure]:
+    """COL-20: within 30 days of removal a claim, treatment or early intervention of the child or a parent.
+
+    Children in care are covered by Medicaid here, so that all of them can be observed."""
+    touched: dict[int, list[dt.date]] = defaultdict(list)
+    for person, claims in _claims(truth).items():
+        touched[person] += [day for day, _ in claims]
+    for row in _treatments(truth):
+        touched[row["person_id"]].append(row["first_service_on"] or row["admitted_on"])
+    for child, first, _ in _early_services(truth):
+        touched[child].append(first)
+    parents = {child: parents for children, parents in _families(truth).values() for child in children}
+    enrolled = _enrollments(truth)
+    within = before = judged = everyone = 0
+    chosen: dict[int, Stay] = {}
+    for stay in truth.stays:
+        if start <= stay.start <= end:
+            chosen.setdefault(stay.person, stay)
+    for child, stay in chosen.items():
+        spans = [
+            (a, z)
+            for a, z in enrolled.get(child, [])
+            if a <= (stay.end or truth.cutoff) and (z is None or z >= stay.start)
+        ]
+        if not spans:
+            continue
+        closed = max(z for _, z in spans if z is not None) if all(z is not None for _, z in spans) else truth.cutoff
+        until = min(closed, truth.cutoff, stay.start + 365 * ONE_DAY)
+        days = sorted(d for p in {child} | parents.get(child, set()) for d in touched[p] if d <= truth.cutoff)
+        connected = bool(days) and days[0] < stay.start
+        wait = next(((d - stay.start).days for d in days if stay.start <= d <= until), None)
+        wait = 0 if connected else wait
+        everyone += 1
+        before += connected
+        if wait is None and stay.start + 30 * ONE_DAY > truth.cutoff:
+            continue
+        judged += 1
+        within += wait is not None and wait <= 30
+    return [
+        _share("COL-20", start, end, within, judged, variant="within_30_days"),
+        _share("COL-20", start, end, before, everyone, variant="already_connected"),
+    ]

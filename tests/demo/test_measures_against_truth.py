@@ -25,6 +25,7 @@ CUT = DATES[-1]
 MODELS = (
     *("prm_01", "prm_02", "prm_04", "prm_10", "prm_12", "prm_20", "prm_30", "stb_01", "stb_02", "saf_01", "saf_02"),
     *("pit_01", "pit_04", "kin_01", "crt_02", "crt_04", "crt_11", "ftm_01", "par_02", "par_03", "par_04"),
+    *("crt_08", "fam_01", "dev_01", "dev_02", "dev_03", "hlt_01", "col_10", "col_20"),
 )
 
 #: (metric, variant, period) to (numerator, denominator, value, not observable)
@@ -85,7 +86,20 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Numbers, list[Measur
             "STB-02c",
         ),
         *("SAF-01", "SAF-02", "SAF-02p", "PIT-01", "PIT-04", "KIN-01", "CRT-02", "CRT-04", "CRT-11", "FTM-01"),
-        *("PAR-02", "PAR-03", "PAR-04"),
+        *(
+            "PAR-02",
+            "PAR-03",
+            "PAR-04",
+            "CRT-08",
+            "FAM-01",
+            "DEV-01",
+            "DEV-02",
+            "DEV-02b",
+            "DEV-03",
+            "HLT-01",
+            "COL-10",
+        ),
+        "COL-20",
     ],
 )
 def test_the_warehouse_says_what_truly_happened(both: tuple[Numbers, list[Measure]], metric_id: str) -> None:
