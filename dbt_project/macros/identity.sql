@@ -145,3 +145,15 @@
         {{ row }}.adjustment_ind
     )
 {%- endmacro %}
+
+{#-
+    Rows of the table ``table`` of the federal (AFCARS) file, every half-year's file as it was last sent: a file sent again
+    for a half-year stands for all of it, whatever the first one held.
+-#}
+{% macro federal_file_rows(table) -%}
+    (
+        select *
+        from {{ ref("stg_child_welfare__afcars_" ~ table) }}
+        qualify delivered_on is not distinct from max(delivered_on) over (partition by e2_report_date)
+    )
+{%- endmacro %}

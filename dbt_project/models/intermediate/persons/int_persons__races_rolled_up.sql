@@ -27,10 +27,12 @@ with
             c.e17_child_race_white,
             c.e21_child_hispanic_latino_meaning = 'yes',
             true
-        from {{ ref("stg_child_welfare__afcars_children") }} as c
+        from {{ federal_file_rows("children") }} as c
         inner join
             {{ ref("stg_child_welfare__persons") }} as p on c.e4_child_record_number = p.afcars_record_number
         inner join {{ join_person("i", "child_welfare", "p.person_id") }}
+        -- What was corrected since is no second race.
+        qualify c.e2_report_date = max(c.e2_report_date) over (partition by c.e4_child_record_number)
         union all
         select
             i.person_id,

@@ -53,16 +53,13 @@ with
             coalesce(a.e124_relationship_to_foster_parents_meaning in ('relative', 'fictive_kin'), false),
             r.removal_date,
             r.discharge_date
-        from {{ ref("stg_child_welfare__afcars_living_arrangements") }} as a
+        from {{ federal_file_rows("living_arrangements") }} as a
         inner join
             removals as r
             on {{ source_key("afcars", ["a.e4_child_record_number", "cast(a.e69_removal_date as varchar)"]) }}
             = r.removal_id
-        qualify
-            row_number() over (
-                partition by r.removal_id, a.e112_date_living_arrangement order by a.e2_report_date desc
-            )
-            = 1
+        -- The last half-year that tells of the episode tells all of it.
+        qualify a.e2_report_date = max(a.e2_report_date) over (partition by r.removal_id)
     ),
 
     -- A row that ends the day it starts, or before, held no day.

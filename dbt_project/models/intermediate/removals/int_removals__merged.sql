@@ -63,7 +63,7 @@ with
             a.e70_removal_transaction_date as removal_entered_date,
             a.e154_exit_transaction_date as discharge_entered_date,
             'afcars' as source
-        from {{ ref("stg_child_welfare__afcars_removals") }} as a
+        from {{ federal_file_rows("removals") }} as a
         inner join federal_numbers as n on a.e4_child_record_number = n.afcars_record_number
         qualify
             row_number() over (

@@ -106,7 +106,7 @@ with
             e4_child_record_number as child,
             max(e5_date_of_birth) as born,
             max(e6_sex) as sex
-        from {{ ref("stg_child_welfare__afcars_children") }}
+        from {{ federal_file_rows("children") }}
         group by all
     ),
 
@@ -114,7 +114,7 @@ with
         select distinct
             cast(strptime(e2_report_date || '01', '%Y%m%d') as date) as file_month,
             e4_child_record_number as child
-        from {{ ref("stg_child_welfare__afcars_removals") }}
+        from {{ federal_file_rows("removals") }}
         where e153_exit_date is null
     ),
 

@@ -10,7 +10,7 @@ with
 
     federal as (
         select e4_child_record_number, e69_removal_date, e153_exit_date
-        from {{ ref("stg_child_welfare__afcars_removals") }}
+        from {{ federal_file_rows("removals") }}
         qualify
             row_number() over (
                 partition by e4_child_record_number, e69_removal_date order by e2_report_date desc
@@ -22,7 +22,7 @@ with
         select distinct
             cast(strptime(e2_report_date || '01', '%Y%m%d') - interval 5 month as date) as period_start,
             last_day(cast(strptime(e2_report_date || '01', '%Y%m%d') as date)) as period_end
-        from {{ ref("stg_child_welfare__afcars_removals") }}
+        from {{ federal_file_rows("removals") }}
     ),
 
     counted as (
