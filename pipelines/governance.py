@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from pipelines.releases.agreements import Book
     from pipelines.storage import Home
 
 HomeOption = Annotated[Path | None, typer.Option("--home", help="The deployment folder; else KINWEAVE_HOME.")]
@@ -61,7 +62,10 @@ def check(
     home: HomeOption = None,
     on: DayOption = None,
 ) -> None:
-    """Read every agreement and say what is wrong, by file, line and field; then who receives what."""
+    """Read every agreement and say what is wrong, by file, line and field; then who receives what.
+
+    Where the deployment has a release, tables, columns, classes and values are compared with it too.
+    """
     from pipelines.releases.agreements import load
 
     with _plainly():
@@ -73,7 +77,29 @@ def check(
                     f"{partner}: {agreement.agreement} until {agreement.expires}, {len(agreement.datasets)} tables,"
                     f" {columns} columns, for {', '.join(agreement.purposes)}"
                 )
-        typer.echo(f"{len(book.agreements)} agreements, no problem found")
+        compared = _compared(book, home, _day(on))
+        if compared is None:
+            typer.echo(f"{len(book.agreements)} agreements can be read; no release here to compare their columns with")
+            return
+        problems, warnings = compared
+        for line in warnings:
+            typer.secho(f"note: {line}", fg=typer.colors.YELLOW)
+        _report(problems, f"{len(book.agreements)} agreements, no problem found")
+
+
+def _compared(book: Book, home: Path | None, day: dt.date) -> tuple[list[str], list[str]] | None:
+    """The book against the deployment's current release; None where there is no deployment or no release."""
+    from pipelines.releases.asking import against_release
+    from pipelines.releases.manifest import ReleaseError
+    from pipelines.releases.publish import current_release
+    from pipelines.settings import SettingsError, load_jurisdiction
+
+    try:
+        place = _home(home)
+        sites = {s.site_id for s in load_jurisdiction(place.root).sites}
+        return against_release(book, current_release(place.releases_dir).folder, sites, day)
+    except (ReleaseError, SettingsError):
+        return None
 
 
 @agreements.command()
@@ -83,7 +109,8 @@ def diff(
     on: DayOption = None,
 ) -> None:
     """Say in words what a change of agreements opens and closes, before it takes effect."""
-    from pipelines.releases.agreements import differences, load
+    from pipelines.releases.agreements import load
+    from pipelines.releases.changes import differences
 
     with _plainly():
         for line in differences(load(old), load(new), _day(on)) or ["nothing changes"]:
@@ -177,18 +204,46 @@ def expunge(
     order_date: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="Date of the order.")],
     home: HomeOption = None,
 ) -> None:
-    """Carry out an order to forget a record: gone from everything made from now on, whatever is delivered again."""
-    from pipelines.night import Night, night_lock
-    from pipelines.releases import accounting, people
+    """Carry out an order to forget a record: gone from what was delivered and from everything made from now on."""
+    from pipelines.night import Night, NightError, night_lock
+    from pipelines.releases import accounting, expunction
+
+    with _plainly():
+        place = _home(home)
+        night = Night(place)
+        if system not in night.contracts:
+            raise NightError(f"there is no source {system}: {', '.join(night.contracts)}")
+        with night_lock(place):
+            expunction.order(place, night.secret(), system, record, order_date=order_date.date())
+            accounting.audit(accounting.log_of(place), "expunction ordered", system=system)
+            found = expunction.forget(place, night.contracts, night.secret())
+            expunction.forget_by_name(place, night.secret())
+        if not found.rows:
+            typer.secho(
+                "nothing delivered so far has this number: is it written as the source writes it?",
+                fg=typer.colors.YELLOW,
+            )
+        typer.echo(f"{found.rows} rows taken out of what was delivered, {found.files} original files destroyed")
+        for path in expunction.unread_files(place, system, record):
+            typer.secho(f"holds the number and was never read: delete {path}", fg=typer.colors.YELLOW)
+        typer.echo("now `kinweave run`; earlier releases hold the record until `kinweave governance destroy`")
+
+
+@governance.command("destroy")
+def destroy(
+    releases: Annotated[list[str], typer.Argument(help="IDs of releases; the current one cannot be destroyed.")],
+    home: HomeOption = None,
+    on: DayOption = None,
+) -> None:
+    """Destroy earlier releases here, with a signed certificate for each. Partners' own copies are theirs to destroy."""
+    from pipelines.night import night_lock
+    from pipelines.releases.publish import destroy as destroy_releases
 
     with _plainly():
         place = _home(home)
         with night_lock(place):
-            people.expunge(place, Night(place).secret(), system, record, order_date=order_date.date())
-            # Deleted rows stay in a database file's free blocks: the next night writes a new file.
-            place.warehouse.unlink(missing_ok=True)
-        accounting.audit(accounting.log_of(place), "expunction ordered", system=system)
-        typer.echo("recorded: run `kinweave run`; earlier releases here hold the record until they are removed")
+            destroy_releases(place, releases, _day(on))
+        typer.echo(f"{len(releases)} releases destroyed; certificates in vault/governance/certificates")
 
 
 @governance.command("register")

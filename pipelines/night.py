@@ -227,7 +227,6 @@ class Night:
             ledgers=ledger_dir(self.home),
             vault=self.home.root / "vault",
             compiled=dbt.target_dir(self.workspace) / "compiled" / "kinweave",
-            declassified=book.declassified(),
             is_replay=not self.persist,
         )
 

@@ -106,32 +106,42 @@ def grants(home: HomeOption = None, database: DatabaseOption = None) -> None:
 
 
 @serve.command()
-def revoke(partner: PartnerArgument, database: DatabaseOption = None) -> None:
+def revoke(partner: PartnerArgument, home: HomeOption = None, database: DatabaseOption = None) -> None:
     """Take everything from a partner at once, and keep it so until `resume`. Its agreement is not changed."""
+    from pipelines.releases import accounting
     from pipelines.releases import serve as serving
 
     with _plainly():
+        place = _home(home)
         serving.stop(_database(database), partner)
+        accounting.audit(accounting.log_of(place), "serving stopped", partner=partner)
         typer.echo(f"{partner} can select nothing from now on")
 
 
 @serve.command()
-def resume(partner: PartnerArgument, database: DatabaseOption = None) -> None:
+def resume(partner: PartnerArgument, home: HomeOption = None, database: DatabaseOption = None) -> None:
     """Let the next load serve a partner again whose rights were taken by `revoke`."""
+    from pipelines.releases import accounting
     from pipelines.releases import serve as serving
 
     with _plainly():
+        place = _home(home)
         serving.resume(_database(database), partner)
+        accounting.audit(accounting.log_of(place), "serving resumed", partner=partner)
         typer.echo(f"the next `kinweave serve load` serves {partner} again")
 
 
 @serve.command()
-def password(partner: PartnerArgument, database: DatabaseOption = None) -> None:
+def password(partner: PartnerArgument, home: HomeOption = None, database: DatabaseOption = None) -> None:
     """Give a partner a new random password and print it, once. As a superuser."""
+    from pipelines.releases import accounting
     from pipelines.releases import serve as serving
 
     with _plainly():
-        typer.echo(serving.password(_database(database), partner))
+        place = _home(home)
+        secret = serving.password(_database(database), partner)
+        accounting.audit(accounting.log_of(place), "password given", partner=partner)
+        typer.echo(secret)
 
 
 @serve.command()

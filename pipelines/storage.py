@@ -104,6 +104,11 @@ class Home(Workspace):
         return self.log_dir / "deliveries.jsonl"
 
     @property
+    def expunged_log(self) -> Path:
+        """How many rows orders of expunction took out of which delivery."""
+        return self.log_dir / "expunged.jsonl"
+
+    @property
     def registry_dir(self) -> Path:
         """Append-only ledgers of person and family IDs."""
         return self.root / "vault" / "registry"
@@ -204,9 +209,9 @@ def write_atomic(target: Path, content: str | bytes, mode: int | None = None) ->
         temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
 
 
-def write_json(target: Path, value: Any) -> None:
+def write_json(target: Path, value: Any, mode: int | None = None) -> None:
     """Write ``value`` as readable JSON, whole or not at all; dates become ISO text."""
-    write_atomic(target, json.dumps(value, indent=2, sort_keys=True, default=str, ensure_ascii=False) + "\n")
+    write_atomic(target, json.dumps(value, indent=2, sort_keys=True, default=str, ensure_ascii=False) + "\n", mode)
 
 
 def append_jsonl(path: Path, records: Iterable[dict[str, Any]]) -> None:

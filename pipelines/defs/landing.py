@@ -12,7 +12,7 @@ from pipelines.defs.resources import GROUPS, Deployment
 from pipelines.landing import balance, build_current, land, previous_deliveries
 from pipelines.landing.deliveries import Outcome
 from pipelines.night import all_contracts
-from pipelines.releases.people import drop_expunged
+from pipelines.releases.expunction import drop_expunged, forget
 
 BALANCE = "rows_balance"
 PROMISE = "promise_kept"
@@ -66,6 +66,8 @@ def _landing(contract: Contract) -> dg.AssetsDefinition:
                 # Contained: this source stays as it was last night and every other one goes on. The kind of error is
                 # shown, its text is not: it may quote a row.
                 trouble = type(error).__name__
+        if night.persist:
+            forget(night.home, {system: contract}, night.secret())
         asked = context.selected_asset_keys
         accepted = [o for o in outcomes if o.status == "accepted"]
         refused = [o for o in outcomes if o.status == "refused"]

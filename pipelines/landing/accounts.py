@@ -17,7 +17,8 @@ from pipelines.storage import Home, read_jsonl
 class BalanceRow:
     """One table of one accepted or refused file: rows received = rows loaded + rows quarantined.
 
-    ``is_balanced`` also asks the Parquet files: they hold as many rows as the log says.
+    ``is_balanced`` also asks the Parquet files: they hold as many rows as the log says, less what orders of expunction
+    took out since.
     """
 
     system: str
@@ -35,16 +36,21 @@ class BalanceRow:
 def balance(home: Home) -> list[BalanceRow]:
     """The balance of every file ever landed, oldest first. Duplicates brought no rows and are left out."""
     rows: list[BalanceRow] = []
+    expunged = {(x["system"], x["table"], x["delivery_id"]): x for x in read_jsonl(home.expunged_log)}
     for r in read_jsonl(home.delivery_log):
         if r["status"] == "duplicate":
             continue
         holds = r["rows_received"] == r["rows_loaded"] + r["rows_quarantined"]
         if r["status"] == "accepted":
             where = (r["system"], r["table"], r["delivery_id"])
+            gone = expunged.get(where, {"loaded": 0, "quarantined": 0})
             holds = (
                 holds
-                and _rows(home.delivery(*where)) == r["rows_loaded"]
-                and (r["rows_quarantined"] == 0 or _rows(home.quarantined(*where)) == r["rows_quarantined"])
+                and _rows(home.delivery(*where)) == r["rows_loaded"] - gone["loaded"]
+                and (
+                    r["rows_quarantined"] == 0
+                    or _rows(home.quarantined(*where)) == r["rows_quarantined"] - gone["quarantined"]
+                )
             )
         rows.append(
             BalanceRow(

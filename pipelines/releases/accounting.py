@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.releases.agreements import Book
 from pipelines.releases.manifest import canonical_json, read_manifest
+from pipelines.releases.people import lineages
 from pipelines.releases.signing import signing_key
 from pipelines.storage import (
     Home,
@@ -97,12 +98,17 @@ def _log(governance: Governance) -> Path:
 
 def settle(releases_dir: Path, governance: Governance) -> None:
     """Copy the account of every published release into the vault, once. Safe to repeat after a kill."""
+    log = _log(governance)
     for folder in sorted(p for p in releases_dir.iterdir() if p.is_dir() and not p.name.startswith(".")):
         source = folder / "governance" / "disclosures.parquet"
         target = _accounts(governance.ledgers) / f"{folder.name}.parquet"
         if not source.exists() or target.exists():
             continue
-        manifest = read_manifest(folder)
+        # The log first: once the copy is there, nobody comes back to it.
+        told = {e["partner"] for e in read_jsonl(log) if e["action"] == "published" and e["release_id"] == folder.name}
+        for partner, tables in sorted(read_manifest(folder).get("partners", {}).items()):
+            if partner not in told:
+                audit(log, "published", partner=partner, release_id=folder.name, tables=len(tables))
         with connect() as database, atomic_path(target) as temporary:
             database.execute(
                 f"copy (select d.*, a.purposes, a.legal_basis, {quoted(folder.name)} as release_id,"
@@ -111,36 +117,53 @@ def settle(releases_dir: Path, governance: Governance) -> None:
                 f" read_parquet({quoted(folder / 'governance' / 'gov_agreement.parquet')}) as a using (agreement_id)"
                 f" order by all) to {quoted(temporary)} (format parquet)"
             )
-        for partner, tables in sorted(manifest.get("partners", {}).items()):
-            audit(_log(governance), "published", partner=partner, release_id=folder.name, tables=len(tables))
 
 
 def disclosures(home: Home, person_id: str, *, since: dt.date | None = None) -> list[dict[str, Any]]:
     """What of this person went to whom: one row per release, partner and table, newest first.
 
     ``consent_ids`` names the consents that were in force for the recipient where the law wanted one. A release that
-    was delivered by no agreement is in nobody's account, because it went to nobody.
+    was delivered by no agreement is in nobody's account, because it went to nobody. What was disclosed under an ID that
+    linkage has merged into this one, or split it from, counts.
     """
     files = sorted(_accounts(home.root / "vault" / "governance").glob("*.parquet"))
     if not files:
         return []
+    under = lineages(home.root / "vault").before(person_id)
     with connect() as database:
         cursor = database.execute(
             f"select disclosed_on, release_id, partner, agreement_id, table_name, row_count, purposes, legal_basis,"
             f" consent_ids from read_parquet([{', '.join(quoted(f) for f in files)}])"
-            f" where person_id = $person and disclosed_on >= coalesce($since, disclosed_on)"
+            f" inner join (select unnest($ids) as person_id, unnest($untils::date[]) as until) using (person_id)"
+            f" where disclosed_on >= coalesce($since, disclosed_on) and coalesce(disclosed_on < until, true)"
             f" order by disclosed_on desc, release_id desc, partner, table_name",
-            {"person": person_id, "since": since},
+            {"ids": list(under), "untils": list(under.values()), "since": since},
         )
         names = [str(d[0]) for d in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
+def _about(table: str, present: set[str]) -> str | None:
+    """SQL for the rows of a table that are about ``$person``, themselves or through another table's row."""
+    from pipelines.releases.partners import marts
+
+    mart = marts()[table]
+    parts = [f"{identifier(c)} = $person" for c in [*mart.people, *mart.also]]
+    for key, other in mart.through.items():
+        if other in present and (inner := _about(other, present)):
+            parts.append(f"{identifier(key)} in (select {identifier(key)} from {identifier(other)} where {inner})")
+    if mart.family and "brg_family_member" in present:
+        parts.append(
+            f"{identifier(mart.family)} in (select family_id from brg_family_member where person_id = $person)"
+        )
+    return " or ".join(parts) or None
+
+
 def right_to_see(home: Home, folder: Path, person_id: str, target: Path) -> list[str]:
     """Everything the release in ``folder`` holds about one person, as one readable JSON file; returns its tables.
 
-    For the person, not for a partner: rows about them by any of a table's person columns, what was disclosed, and the
-    consents on record.
+    For the person, not for a partner: rows about them by any of a table's person columns, rows that belong to these,
+    their families, what was disclosed, and the consents on record.
     """
     from pipelines.releases.manifest import open_release
     from pipelines.releases.partners import marts
@@ -148,18 +171,17 @@ def right_to_see(home: Home, folder: Path, person_id: str, target: Path) -> list
     told: dict[str, Any] = {}
     with open_release(folder) as database:
         present = {r[0] for r in database.execute("select table_name from duckdb_tables()").fetchall()}
-        for name, mart in sorted(marts().items()):
-            columns = [*mart.people, *mart.also]
-            if name not in present or not columns:
+        for name in sorted(set(marts()) & present):
+            if (where := _about(name, present)) is None:
                 continue
-            where = " or ".join(f"{identifier(c)} = $person" for c in columns)
             cursor = database.execute(f"from {identifier(name)} where {where} order by all", {"person": person_id})
             names = [str(d[0]) for d in cursor.description or ()]
             rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
             if rows:
                 told[name] = rows
     ledger = read_jsonl(home.root / "vault" / "governance" / "consents.jsonl")
-    mine = {x["consent_id"] for x in ledger if x.get("person_id") == person_id}
+    ids = lineages(home.root / "vault").before(person_id)
+    mine = {x["consent_id"] for x in ledger if x.get("person_id") in ids}
     write_json(
         target,
         {
@@ -168,29 +190,31 @@ def right_to_see(home: Home, folder: Path, person_id: str, target: Path) -> list
             "disclosures": disclosures(home, person_id),
             "consents": [x for x in ledger if x["consent_id"] in mine],
         },
+        mode=0o600,
     )
-    target.chmod(0o600)
     return sorted(told)
 
 
 # --- retention and destruction ---------------------------------------------------------------------------------
 
 
-def certify_destruction(folder: Path, governance: Governance) -> None:
-    """Write a signed certificate that this release's files are destroyed here, before they are."""
+def certify_destruction(home: Home, folder: Path, day: dt.date) -> None:
+    """Write a signed certificate that this release's files are destroyed here on ``day``, before they are."""
     manifest = read_manifest(folder)
-    target = governance.ledgers / "certificates" / f"{folder.name}.json"
+    target = home.root / "vault" / "governance" / "certificates" / f"{folder.name}.json"
     if target.exists():
         return
     statement = {
         "release_id": folder.name,
-        "destroyed_on": governance.day.isoformat(),
+        "destroyed_on": day.isoformat(),
         "where": "the house's own copy",
         "files": {name: facts["sha256"] for name, facts in manifest["files"].items()},
     }
-    signature = signing_key(governance.vault).sign(canonical_json(statement).encode("utf-8")).hex()
+    signature = signing_key(home.root / "vault").sign(canonical_json(statement).encode("utf-8")).hex()
+    log = log_of(home)
+    if not any(e["action"] == "destroyed" and e["release_id"] == folder.name for e in read_jsonl(log)):
+        audit(log, "destroyed", release_id=folder.name, files=len(statement["files"]))
     write_json(target, {**statement, "signature": signature})
-    audit(_log(governance), "destroyed", release_id=folder.name, files=len(statement["files"]))
 
 
 def record_destruction(home: Home, partner: str, release_id: str, proof: Path, *, on: dt.date) -> None:
@@ -222,13 +246,16 @@ def destructions_due(home: Home, book: Book, day: dt.date) -> list[dict[str, Any
     due: dict[tuple[str, str], dict[str, Any]] = {}
     for partner, release_id, agreement_id, disclosed_on in rows:
         agreement = book.agreements.get(agreement_id)
-        if agreement is None or (partner, release_id) in proved:
+        if (partner, release_id) in proved:
             continue
-        ends = [disclosed_on + dt.timedelta(days=agreement.retention_days), agreement.expires]
-        ends += [agreement.withdrawn] if agreement.withdrawn else []
-        gone_since = min(ends)
+        # An agreement whose file was taken away holds no more: its copies are due like those of one that ended.
+        gone_since, days = day, 30
+        if agreement is not None:
+            ends = [disclosed_on + dt.timedelta(days=agreement.retention_days), agreement.expires]
+            gone_since = min([*ends, *([agreement.withdrawn] if agreement.withdrawn else [])])
+            days = agreement.destruction_proof_due_days
         if gone_since <= day:
-            proof_due = gone_since + dt.timedelta(days=agreement.destruction_proof_due_days)
+            proof_due = gone_since + dt.timedelta(days=days)
             due[partner, release_id] = {
                 "partner": partner,
                 "release_id": release_id,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -50,6 +50,16 @@ REGIMES: Mapping[Sensitivity, str] = {
 }
 
 
+#: Whose rows a class comes from: a party of this kind must be among the disclosers, or get its own back.
+OWNERS: Mapping[Sensitivity, Kind] = {
+    Sensitivity.CW_CASE: "child_welfare",
+    Sensitivity.COURT: "court",
+    Sensitivity.COURT_SEALED: "court",
+    Sensitivity.MEDICAID: "medicaid",
+    Sensitivity.SUD_P2: "provider",
+}
+
+
 T = TypeVar("T", bound=BaseModel)
 
 
@@ -82,9 +92,13 @@ def _plain_text(value: str) -> str:
 
 
 #: IDs become folder names, role names and file names: nothing but letters, digits and underscores.
-PartyId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-AgreementId = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,39}$")]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+PARTY_ID = r"^[a-z][a-z0-9_]{0,39}$"
+AGREEMENT_ID = r"^[A-Za-z][A-Za-z0-9-]{0,39}$"
+NAME = r"^[a-z][a-z0-9_]{0,62}$"
+PUBLIC_KEY = r"^age1[0-9a-z]{58}$"
+PartyId = Annotated[str, Field(pattern=PARTY_ID)]
+AgreementId = Annotated[str, Field(pattern=AGREEMENT_ID)]
+Name = Annotated[str, Field(pattern=NAME)]
 Text = Annotated[str, Field(max_length=500), AfterValidator(_plain_text)]
 Value = Annotated[str, Field(max_length=100), AfterValidator(_plain_text)]
 
@@ -94,13 +108,18 @@ class _Strict(BaseModel):
 
 
 class Party(_Strict):
-    """An organisation that gives or receives. ``systems`` are the sources whose records are its own."""
+    """An organisation that gives or receives.
+
+    ``systems`` are the sources whose records are its own; ``programs`` its own numbers where several programs of
+    treatment share one source (the first part of its clients' record numbers).
+    """
 
     id: PartyId
     name: Text
     kind: Kind
     systems: list[Name] = []
-    public_key: str | None = Field(None, pattern=r"^age1[0-9a-z]{58}$", description="age recipient for its files")
+    programs: list[Value] = []
+    public_key: str | None = Field(None, pattern=PUBLIC_KEY, description="age recipient for its files")
 
 
 class Parties(_Strict):
@@ -112,12 +131,12 @@ class Parties(_Strict):
     def _once(self) -> Parties:
         ids = [p.id for p in self.parties]
         if len(set(ids)) < len(ids):
-            raise ValueError("two parties share an id")
+            raise ValueError("parties: two share an id")
         return self
 
 
 class Between(_Strict):
-    """The two sides: every source the rows come from must belong to a discloser."""
+    """The two sides. Rows of a class that belongs to one kind of party need a discloser of that kind."""
 
     disclosers: list[PartyId] = Field(min_length=1)
     recipient: PartyId
@@ -127,7 +146,8 @@ class People(_Strict):
     """Whose rows: everyone who meets all that is given; with ``family``, the rest of their families too.
 
     ``sites``: children enrolled with one of these sites. ``counties``: children removed in one of them. ``systems``:
-    people these sources know. ``icwa``: people with an ICWA status of yes or pending.
+    people these sources know; of those whom treatment knows, the recipient's own clients and whoever consents.
+    ``icwa``: people with an ICWA status of yes or pending.
     """
 
     sites: list[Value] | None = Field(None, min_length=1)
@@ -288,6 +308,11 @@ class Book:
         """Classes signed away, by table and column."""
         return {(d.table, d.column): frozenset(d.classes) for d in self.declassifications}
 
+    def ends(self, agreement: Agreement) -> dt.date:
+        """The first day on which ``agreement`` no longer holds: expired, withdrawn or superseded."""
+        later = [a.effective for a in self.agreements.values() if a.supersedes == agreement.agreement]
+        return min([agreement.expires, *([agreement.withdrawn] if agreement.withdrawn else []), *later])
+
     def in_force(self, day: dt.date) -> list[Agreement]:
         """Agreements that hold on ``day``: begun, not ended, not withdrawn, not superseded. In order of their IDs."""
         begun = [a for a in self.agreements.values() if a.effective <= day]
@@ -412,9 +437,13 @@ def _read(path: Path, problems: list[Problem]) -> yaml.Node | None:
             problems.append(Problem(path.name, None, "the file", "uses & and *: write what it stands for instead"))
             return None
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        problems.append(Problem(path.name, mark.line + 1 if mark else None, "the file", "is not readable as YAML"))
+    except UnicodeDecodeError:
+        problems.append(Problem(path.name, None, "the file", "is not UTF-8: save it with that encoding"))
+        return None
+    except yaml.YAMLError as error:
+        mark, why = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        rule = f"is not readable as YAML ({why}): indent with spaces, put a text with a colon in quotes"
+        problems.append(Problem(path.name, mark.line + 1 if mark else None, "the file", rule))
         return None
     if not isinstance(node, yaml.MappingNode):
         problems.append(Problem(path.name, None, "the file", "is empty, or no list of `key: value` lines"))
@@ -441,47 +470,100 @@ def _line(node: yaml.Node, loc: Iterable[Any]) -> int:
     return line
 
 
+#: pydantic's kinds of error in plain words; ``{...}`` are its own facts about the rule, never what was given.
 _WORDS = {
     "extra_forbidden": "this key is not known; check its spelling",
     "missing": "is missing",
-    "literal_error": "is none of the words allowed here",
-    "enum": "is no sensitivity class",
-    "string_pattern_mismatch": "letters, digits and underscores only, beginning with a small letter",
+    "literal_error": "is none of {expected}",
+    "enum": "is none of {expected}",
     "date_from_datetime_parsing": "is no date: write 2026-01-31",
+    "date_from_datetime_inexact": "is no date: write 2026-01-31",
     "date_parsing": "is no date: write 2026-01-31",
+    "date_type": "is no date: write 2026-01-31",
     "too_short": "is empty",
     "string_type": "is no text: put it in quotes",
+    "string_too_long": "is longer than {max_length} characters",
+    "list_type": "is no list: write [one, two]",
+    "dict_type": "is no list of `key: value`",
+    "model_type": "is no list of `key: value`",
+    "model_attributes_type": "is no list of `key: value`",
+    "int_type": "is no whole number",
+    "int_parsing": "is no whole number",
+    "int_from_float": "is no whole number",
+    "bool_type": "is neither true nor false",
+    "bool_parsing": "is neither true nor false",
+    "greater_than_equal": "is less than {ge}",
+    "less_than_equal": "is more than {le}",
+}
+_PATTERNS = {
+    PARTY_ID: "letters, digits and underscores only, small ones, beginning with a letter, 40 at most",
+    AGREEMENT_ID: "letters, digits and dashes only, beginning with a letter, 40 at most",
+    NAME: "letters, digits and underscores only, small ones, beginning with a letter",
+    PUBLIC_KEY: "is no public key of age: it begins with age1 and has 62 characters",
 }
 
 
+def _in_words(item: Any) -> str:
+    kind, facts = item["type"], item.get("ctx", {})
+    if kind == "string_pattern_mismatch":
+        return _PATTERNS[facts["pattern"]]
+    if kind in _WORDS:
+        return _WORDS[kind].format(**facts)
+    return re.sub(r"\s+", " ", str(item["msg"]).removeprefix("Value error, "))
+
+
 def _validated(model: type[T], file: str, node: yaml.Node, problems: list[Problem]) -> T | None:
-    constructor = yaml.SafeLoader("")
+    if impossible := list(_impossible(node)):
+        problems += [Problem(file, line, "the file", "holds a date that no calendar has") for line in impossible]
+        return None
     try:
-        data = constructor.construct_document(node)
-        return model.model_validate(data)
+        return model.model_validate(yaml.SafeLoader("").construct_document(node))
     except ValidationError as error:
         for item in error.errors(include_url=False, include_input=False):
             # A union's branches name themselves in the place; they are no part of the file.
             loc = tuple(p for p in item["loc"] if p not in ("People", "literal['everyone']", "[key]"))
-            rule = str(item["msg"]).removeprefix("Value error, ")
-            problems.append(Problem(file, _line(node, loc), ".".join(map(str, loc)) or "the file",
-                                    _WORDS.get(item["type"], re.sub(r"\s+", " ", rule))))  # fmt: skip
+            rule = _in_words(item)
+            # What concerns several keys begins with the one to look at.
+            first, _, rest = rule.partition(": ")
+            if not loc and first in model.model_fields:
+                loc, rule = (first,), rest
+            problems.append(Problem(file, _line(node, loc), ".".join(map(str, loc)) or "the file", rule))
     except (yaml.YAMLError, ValueError):
         problems.append(Problem(file, None, "the file", "holds a value that cannot be read"))
     return None
 
 
+def _impossible(node: yaml.Node) -> Iterator[int]:
+    """Lines of dates like 2026-02-31."""
+    if isinstance(node, yaml.ScalarNode):
+        try:
+            yaml.SafeLoader("").construct_document(node)
+        except ValueError:
+            yield node.start_mark.line + 1
+    elif isinstance(node, yaml.CollectionNode):
+        for part in node.value:
+            for inner in part if isinstance(part, tuple) else (part,):
+                yield from _impossible(inner)
+
+
 # --- what the tables must hold for the agreements to be kept ---------------------------------------------------
 
 
-def check_tables(agreement: Agreement, columns: Mapping[str, Mapping[str, frozenset[Sensitivity]]]) -> list[str]:
+def check_tables(
+    agreement: Agreement,
+    columns: Mapping[str, Mapping[str, frozenset[Sensitivity]]],
+    parties: Mapping[str, Party],
+) -> list[str]:
     """What an agreement asks of the tables that cannot be given: one line each, without a value.
 
     ``columns`` holds table -> column -> classes, for every table that may leave at all. A class counts for a column
-    however it came to it; a denied class is an error here, not a silent gap in the file.
+    however it came to it; a denied class is an error here, not a silent gap in the file. Rows of a class that belongs
+    to one kind of party are given by such a party, or go back to it.
     """
     problems = []
     where = agreement.agreement
+    kinds = {parties[p].kind for p in [*agreement.parties.disclosers, agreement.recipient]}
+    unowned: dict[Sensitivity, str] = {}
     for table, dataset in agreement.datasets.items():
         if table not in columns:
             problems.append(f"{where}: datasets.{table}: there is no such released table")
@@ -498,6 +580,13 @@ def check_tables(agreement: Agreement, columns: Mapping[str, Mapping[str, frozen
                     problems.append(
                         f"{where}: datasets.{table}.{column}: class {found} needs {REGIMES[found]} in legal_basis"
                     )
+            for found in sorted(c for c in classes if c in OWNERS and OWNERS[c] not in kinds):
+                unowned.setdefault(found, f"{table}.{column}")
+    problems += [
+        f"{where}: parties.disclosers: class {found} (as in {place}) is given by a party of kind {OWNERS[found]},"
+        " and none is among them"
+        for found, place in unowned.items()
+    ]
     return problems
 
 
@@ -509,7 +598,9 @@ def _cites(basis: str, regime: str) -> bool:
 # --- agreements as tables --------------------------------------------------------------------------------------
 
 _TABLES = {
-    "gov_party": "party_id varchar, name varchar, kind varchar, systems varchar[], public_key varchar",
+    "gov_party": (
+        "party_id varchar, name varchar, kind varchar, systems varchar[], programs varchar[], public_key varchar"
+    ),
     "gov_agreement": (
         "agreement_id varchar, title varchar, recipient varchar, disclosers varchar[], purposes varchar[],"
         " legal_basis varchar[], effective date, expires date, withdrawn date, supersedes varchar, superseded_on date,"
@@ -535,7 +626,7 @@ def as_rows(book: Book) -> dict[str, list[tuple[Any, ...]]]:
     ``effective <= D < least(expires, withdrawn, superseded_on)``.
     """
     rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in _TABLES}
-    rows["gov_party"] = [(p.id, p.name, p.kind, p.systems, p.public_key) for p in book.parties.values()]
+    rows["gov_party"] = [(p.id, p.name, p.kind, p.systems, p.programs, p.public_key) for p in book.parties.values()]
     for a in sorted(book.agreements.values(), key=lambda a: a.agreement):
         later = [b.effective for b in book.agreements.values() if b.supersedes == a.agreement]
         rows["gov_agreement"].append(
@@ -581,106 +672,3 @@ def write_tables(book: Book, folder: Path) -> None:
                 database.execute(
                     f"copy (select * from {identifier(name)} order by all) to {quoted(temporary)} (format parquet)"
                 )
-
-
-# --- what a change would do ------------------------------------------------------------------------------------
-
-
-def differences(old: Book, new: Book, day: dt.date) -> list[str]:
-    """What the agreements of ``new`` open or close on ``day`` compared with those of ``old``, one sentence each."""
-    told: list[str] = []
-    before, after = old.partners(day), new.partners(day)
-    for partner in sorted({*before, *after}):
-        told += _partner_difference(partner, before.get(partner, []), after.get(partner, []))
-    return told
-
-
-def _partner_difference(partner: str, before: list[Agreement], after: list[Agreement]) -> list[str]:
-    if not before:
-        tables = sorted({t for a in after for t in a.datasets})
-        return [f"opens: {partner} begins to receive {len(tables)} tables: {', '.join(tables)}"]
-    if not after:
-        return [f"closes: {partner} receives nothing any more; destruction is due"]
-    told = []
-    was, is_ = ({t: a for a in side for t in a.datasets} for side in (before, after))
-    for table in sorted({*was, *is_}):
-        told += _table_difference(partner, table, was.get(table), is_.get(table))
-    purposes_before, purposes_now = ({p for a in side for p in a.purposes} for side in (before, after))
-    told += [f"opens: {partner}: purpose {p}" for p in sorted(purposes_now - purposes_before)]
-    told += [f"closes: {partner}: purpose {p}" for p in sorted(purposes_before - purposes_now)]
-    for x, y in zip(before, after, strict=False):
-        told += _terms_difference(partner, x, y)
-    return told
-
-
-def _table_difference(partner: str, table: str, x: Agreement | None, y: Agreement | None) -> list[str]:
-    if x is None and y is not None:
-        return [f"opens: {partner} sees table {table} ({', '.join(y.datasets[table].columns)})"]
-    if y is None:
-        return [f"closes: {partner} no longer sees table {table}"]
-    assert x is not None
-    told = []
-    a, b = x.datasets[table], y.datasets[table]
-    if added := sorted(set(b.columns) - set(a.columns)):
-        told.append(f"opens: {partner} sees {table}.{{{', '.join(added)}}}")
-    if removed := sorted(set(a.columns) - set(b.columns)):
-        told.append(f"closes: {partner} no longer sees {table}.{{{', '.join(removed)}}}")
-    for column in sorted({*a.rows, *b.rows}):
-        if column not in b.rows:
-            told.append(f"opens: {partner} sees rows of {table} whatever their {column}")
-        elif column not in a.rows:
-            told.append(f"closes: {partner} sees only rows of {table} with {column} in {', '.join(b.rows[column])}")
-        else:
-            told += [
-                f"opens: {partner} sees rows of {table} with {column} = {v}"
-                for v in sorted(set(b.rows[column]) - set(a.rows[column]))
-            ]
-            told += [
-                f"closes: {partner} no longer sees rows of {table} with {column} = {v}"
-                for v in sorted(set(a.rows[column]) - set(b.rows[column]))
-            ]
-    if x.people != y.people:
-        told += _people_difference(partner, table, x.people, y.people)
-    for found in sorted(x.denied(table) - y.denied(table)):
-        told.append(f"opens: {partner}: class {found} is no longer denied in {table}")
-    for found in sorted(y.denied(table) - x.denied(table)):
-        told.append(f"closes: {partner}: class {found} is denied in {table}")
-    return told
-
-
-def _people_difference(partner: str, table: str, x: People | str, y: People | str) -> list[str]:
-    if isinstance(y, str):
-        return [f"opens: {partner} sees {table} for everyone"]
-    if isinstance(x, str):
-        return [f"closes: {partner} sees {table} only for people chosen by {_conditions(y)}"]
-    return [f"changes: {partner} sees {table} for people chosen by {_conditions(y)} instead of {_conditions(x)}"]
-
-
-def _conditions(people: People) -> str:
-    given = people.model_dump(exclude_none=True, exclude={"family"})
-    words = [f"{k} {', '.join(v) if isinstance(v, list) else ''}".strip() for k, v in given.items()]
-    return " and ".join(words) + (", with their families" if people.family else "")
-
-
-def _terms_difference(partner: str, x: Agreement, y: Agreement) -> list[str]:
-    told = []
-    if x.suppression.threshold != y.suppression.threshold:
-        verb = "opens" if y.suppression.threshold < x.suppression.threshold else "closes"
-        told.append(
-            f"{verb}: {partner}: counts from {y.suppression.threshold} on are shown,"
-            f" before from {x.suppression.threshold}"
-        )
-    if x.expires != y.expires:
-        verb = "opens" if y.expires > x.expires else "closes"
-        told.append(f"{verb}: {partner}: holds until {y.expires} instead of {x.expires}")
-    if bool(x.sealed_records) != bool(y.sealed_records):
-        told.append(f"{'opens' if y.sealed_records else 'closes'}: {partner}: sealed records")
-    if x.delivery.ids != y.delivery.ids:
-        verb = "opens" if y.delivery.ids == "shared" else "closes"
-        told.append(f"{verb}: {partner}: IDs that join with other partners' files")
-    for field in ("redisclosure", "retention_days"):
-        if getattr(x, field) != getattr(y, field):
-            told.append(f"changes: {partner}: {field} is {getattr(y, field)} instead of {getattr(x, field)}")
-    if x.tribal_approvals != y.tribal_approvals:
-        told.append(f"changes: {partner}: tribal approvals")
-    return told

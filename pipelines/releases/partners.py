@@ -11,7 +11,7 @@ import csv
 import datetime as dt
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,13 +36,14 @@ from pipelines.releases.manifest import (
 )
 from pipelines.releases.signing import seal, sign, signing_key
 from pipelines.releases.suppression import Key, Row, attack, suppress
-from pipelines.storage import Workspace, identifier, quoted, sync_folder, write_json
+from pipelines.storage import Workspace, connect, identifier, quoted, sync_folder, write_json
 
 PARTNERS = "partners"
 #: The house's own account of a release: what was shown, about whom, under which agreements.
 GOVERNANCE = "governance"
 SHOWN = "shown.parquet"
 DISCLOSURES = "disclosures.parquet"
+CLASSES = "gov_column_class.parquet"
 _FIGURES = (
     "numerator", "denominator", "value", "ci_low", "ci_high", "n_excluded_by_rule", "n_not_observable", "match_rate",
 )  # fmt: skip
@@ -102,7 +103,6 @@ class Governance:
     shown_before: Path | None = None
     #: A replayed night discloses nothing to anybody, so it is not accounted for.
     is_replay: bool = False
-    declassified: Mapping[tuple[str, str], frozenset[Sensitivity]] = field(default_factory=dict)
 
 
 def column_classes(
@@ -113,7 +113,7 @@ def column_classes(
     governance: Governance,
     tables: Iterable[str],
 ) -> dict[str, dict[str, frozenset[Sensitivity]]]:
-    """Classes of every released column of ``tables``: declared, inherited, less what was declassified."""
+    """Classes of every released column of ``tables``: declared and inherited."""
     columns = warehouse_columns(database, catalog, governance.workspace.linkage_dir)
     lineage = Lineage(dbt_manifest, governance.compiled, columns)
     planned = {t.name: t for t in plan.tables}
@@ -124,8 +124,41 @@ def column_classes(
         found[table] = {}
         for column in planned[table].columns:
             own = frozenset({Sensitivity(column.sensitivity)}) - {Sensitivity.NONE}
-            classes = own | followed.get(column.name, frozenset())
-            found[table][column.name] = classes - governance.declassified.get((table, column.name), frozenset())
+            found[table][column.name] = own | followed.get(column.name, frozenset())
+    return found
+
+
+def less(
+    found: Mapping[str, Mapping[str, frozenset[Sensitivity]]], book: Book
+) -> dict[str, dict[str, frozenset[Sensitivity]]]:
+    """The classes without those that were signed away."""
+    signed = book.declassified()
+    return {
+        table: {column: classes - signed.get((table, column), frozenset()) for column, classes in columns.items()}
+        for table, columns in found.items()
+    }
+
+
+def _write_classes(
+    database: duckdb.DuckDBPyConnection, found: Mapping[str, Mapping[str, frozenset[Sensitivity]]], target: Path
+) -> None:
+    rows = [(t, c, sorted(map(str, classes))) for t, columns in found.items() for c, classes in columns.items()]
+    tables, columns, classes = ([r[n] for r in rows] for n in range(3))
+    database.execute(
+        "copy (select unnest($1) as table_name, unnest($2) as column_name, unnest($3::varchar[][]) as classes"
+        f" order by all) to {quoted(target)} (format parquet)",
+        [tables, columns, classes],
+    )
+
+
+def classes_of(release: Path) -> dict[str, dict[str, frozenset[Sensitivity]]]:
+    """Table -> column -> classes of a published release, before anything is signed away. Empty for one without."""
+    path = release / GOVERNANCE / CLASSES
+    found: dict[str, dict[str, frozenset[Sensitivity]]] = {}
+    if path.exists():
+        with connect() as database:
+            for table, column, classes in database.execute(f"from read_parquet({quoted(path)})").fetchall():
+                found.setdefault(table, {})[column] = frozenset(Sensitivity(c) for c in classes)
     return found
 
 
@@ -154,15 +187,17 @@ def build(
     ``warehouse`` is the catalog the warehouse is attached as. Raises :class:`GateClosed` when an agreement
     asks for what may not be given, or when the attack on the small cells succeeds.
     """
-    held = governance.book.partners(governance.day)
-    asked = {t for agreements in held.values() for a in agreements for t in a.datasets}
-    classes = column_classes(database, warehouse, dbt_manifest, plan, governance, asked)
-    problems = [p for agreements in held.values() for a in agreements for p in check_tables(a, classes)]
+    book = governance.book
+    held = book.partners(governance.day)
+    found = column_classes(database, warehouse, dbt_manifest, plan, governance, marts())
+    classes = less(found, book)
+    problems = [p for agreements in held.values() for a in agreements for p in check_tables(a, classes, book.parties)]
     if problems:
         raise GateClosed("an agreement asks for what may not be given:\n" + "\n".join(f"  {p}" for p in problems))
     own = folder / GOVERNANCE
     own.mkdir()
-    write_tables(governance.book, own)
+    write_tables(book, own)
+    _write_classes(database, found, own / CLASSES)
     people.prepare(database, warehouse, governance.workspace, governance.ledgers, governance.day)
     database.execute(
         "create or replace temp table gov_disclosed (person_id varchar, partner varchar, agreement_id varchar,"

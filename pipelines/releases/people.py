@@ -8,19 +8,17 @@ thing and from when it holds, so that an earlier release's decisions can be expl
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import hmac
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import duckdb
 
-from expectations.contract import Contract, Table
 from expectations.vocabulary import Sensitivity
 from pipelines.releases.agreements import Agreement, Kind, Party, People, Purpose
-from pipelines.storage import Home, Workspace, append_jsonl, atomic_path, connect, identifier, quoted, read_jsonl
+from pipelines.storage import Home, Workspace, append_jsonl, connect, quoted, read_jsonl
 
 #: Classes whose rows leave only under the consent of the people they are about.
 NEED_CONSENT = (Sensitivity.SUD_P2, Sensitivity.PARTC)
@@ -49,6 +47,8 @@ _PURPOSES: Mapping[Purpose, tuple[str, ...]] = {
 }
 #: Scopes of a consent that cover that, and when, somebody is in treatment.
 SCOPES = ("full_record", "attendance", "appointments")
+#: The source in which being known at all tells of treatment (42 CFR 2.11, "records").
+TREATMENT = "behavioral_health"
 #: Purposes for which the rows of a tribe's people may be used without the tribe's approval: their own cases.
 _CASEWORK = frozenset({"treatment_payment_operations", "court_team", "child_welfare_case", "court_oversight"})
 
@@ -125,90 +125,66 @@ def _known_by(lines: Iterable[Mapping[str, Any]], day: dt.date) -> list[Mapping[
     return [x for x in lines if dt.date.fromisoformat(str(x["recorded_on"])) <= day]
 
 
-# --- expunction ------------------------------------------------------------------------------------------------
+# --- what became of an ID ---------------------------------------------------------------------------------------
 
 
-def expunge(home: Home, secret: bytes, system: str, record_id: Sequence[str], *, order_date: dt.date) -> None:
-    """Record an order to forget a person's record in ``system``. ``record_id`` has the source's own key parts.
+@dataclass(frozen=True)
+class Lineages:
+    """How linkage's IDs of people followed each other: what was recorded about one holds for its heirs."""
 
-    Only a keyed hash is kept, so the ledger of the forgotten names nobody, and an old file that brings the record
-    again is recognised.
-    """
-    mark = _tombstone(secret, system, record_id)
-    append_jsonl(ledger_dir(home) / "expunctions.jsonl", [{"system": system, "mark": mark, "order_date": order_date}])
+    merged: Mapping[str, str]
+    split: Mapping[str, Sequence[tuple[str, dt.date]]]
 
+    def heirs(self, person_id: str) -> set[str]:
+        """The ID and every ID that has, or may have, its people now: when in doubt, somebody is protected too much."""
+        found, waiting = set(), [person_id]
+        while waiting:
+            if (one := waiting.pop()) not in found:
+                found.add(one)
+                waiting += [self.merged[one]] if one in self.merged else []
+                waiting += [into for into, _ in self.split.get(one, ())]
+        return found
 
-def _tombstone(secret: bytes, system: str, record_id: Sequence[str]) -> str:
-    text = "\x1f".join([system, *record_id])
-    return hmac.new(secret, b"expunged\x1f" + text.encode("utf-8"), hashlib.sha256).hexdigest()
+    def living(self, person_id: str) -> str:
+        """The ID that has this one's people now."""
+        seen = {person_id}
+        while (person_id := self.merged.get(person_id, person_id)) not in seen:
+            seen.add(person_id)
+        return person_id
 
-
-def drop_expunged(home: Home, workspace: Workspace, contracts: Mapping[str, Contract], secret: bytes) -> int:
-    """Take expunged people out of the current state of every table, and return the number of rows taken out.
-
-    Everything downstream is made from the current state, so nothing made later holds them. Called each night after
-    landing, whatever was delivered: an old file cannot bring anyone back.
-    """
-    marks = {(x["system"], x["mark"]) for x in read_jsonl(ledger_dir(home) / "expunctions.jsonl")}
-    dropped = 0
-    for system in sorted({s for s, _ in marks}):
-        contract = contracts.get(system)
-        if contract is None:
-            continue
-        keys = _person_keys(contract)
-        for table in contract.tables.values():
-            path = workspace.current(system, table.name)
-            if path.exists():
-                dropped += _drop_rows(path, table, keys, {m for s, m in marks if s == system}, system, secret)
-    return dropped
-
-
-def _person_keys(contract: Contract) -> set[tuple[str, ...]]:
-    """Every way in which a column, or several, of this source name a person."""
-    keys: set[tuple[str, ...]] = set()
-    for table in contract.tables.values():
-        keys |= {tuple(p.record_id) for p in table.persons}
-        keys |= {tuple(k) for r in table.relationships for k in (r.person, r.related)}
-        keys |= {tuple(m.person) for m in table.memberships}
-    # Some keys hold more than the number (a birth date beside it): the number alone is the person's too.
-    return keys | {(k[0],) for k in keys if len(k) > 1 and (k[0],) in keys}
+    def before(self, person_id: str) -> dict[str, dt.date | None]:
+        """The ID and those it was under before, each with the first day on which it no longer was (None: still)."""
+        found: dict[str, dt.date | None] = {person_id: None}
+        waiting = [person_id]
+        while waiting:
+            one = waiting.pop()
+            was: list[tuple[str, dt.date | None]] = [(old, None) for old, new in self.merged.items() if new == one]
+            was += [(old, cut) for old, parts in self.split.items() for new, cut in parts if new == one]
+            for old, until in was:
+                if old not in found:
+                    found[old] = until
+                    waiting.append(old)
+        return found
 
 
-def _drop_rows(
-    path: Path, table: Table, keys: set[tuple[str, ...]], marks: set[str], system: str, secret: bytes
-) -> int:
-    found = {k for k in keys if set(k) <= set(table.by_name)}
-    # victim_person_id is a person_id too, though no contract says that its rows are about people.
-    found |= {
-        (c.name,)
-        for c in table.columns
-        for k in keys
-        if len(k) == 1 and c.sensitivity is Sensitivity.SOURCE_KEY and c.name.endswith(f"_{k[0]}")
-    }
-    with connect() as database:
-        source = f"read_parquet({quoted(path)})"
-        doomed: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
-        for key in sorted(found):
-            names = ", ".join(f"{identifier(c)}::varchar" for c in key)
-            for values in database.execute(f"select distinct {names} from {source}").fetchall():
-                if None not in values and _tombstone(secret, system, values) in marks:
-                    doomed.setdefault(key, []).append(tuple(values))
-        if not doomed:
-            return 0
-        conditions = [
-            "(" + " and ".join(f"coalesce({identifier(c)}::varchar = {quoted(v)}, false)" for c, v in
-                               zip(key, values, strict=True)) + ")"
-            for key, rows in doomed.items()
-            for values in rows
-        ]  # fmt: skip
-        where = " or ".join(conditions)
-        count = database.execute(f"select count(*) from {source} where {where}").fetchall()[0][0]
-        with atomic_path(path) as temporary:
-            database.execute(
-                f"copy (select * from {source} where not ({where})) to {quoted(temporary)}"
-                " (format parquet, compression zstd)"
-            )
-    return int(count)
+def lineages(vault: Path) -> Lineages:
+    """Read from linkage's ledger of people."""
+    merged: dict[str, str] = {}
+    split: dict[str, list[tuple[str, dt.date]]] = {}
+    ledger = vault / "registry" / "person"
+    if any(ledger.glob("*.parquet")):
+        with connect() as database:
+            for event, one, other, cut in database.execute(
+                f"select event, id, into_id, cut from read_parquet({quoted(ledger / '*.parquet')})"
+                " where event in ('merge', 'split', 'reactivate') order by sequence"
+            ).fetchall():
+                if event == "merge":
+                    merged[one] = other
+                elif event == "split":
+                    split.setdefault(one, []).append((other, cut))
+                else:
+                    merged.pop(one, None)
+    return Lineages(merged, split)
 
 
 # --- who may be seen -------------------------------------------------------------------------------------------
@@ -241,8 +217,10 @@ def prepare(
     }
     database.execute("create or replace temp table gov_protected (person_id varchar)")
     protected = _known_by(read_jsonl(ledgers / "protected_addresses.jsonl"), day)
+    known = lineages(ledgers.parent)
     if protected:
-        database.executemany("insert into gov_protected values (?)", [[x["person_id"]] for x in protected])
+        heirs = {heir for x in protected for heir in known.heirs(str(x["person_id"]))}
+        database.executemany("insert into gov_protected values (?)", [[heir] for heir in sorted(heirs)])
     sealed = (
         f"select person_id from read_parquet({quoted(facts)}) where is_sealed and person_id is not null"
         if facts.exists()
@@ -260,10 +238,20 @@ def prepare(
         if "dim_person" in has
         else "select person_id, false as is_icwa, false as is_aian from main.dim_child"
     )
+    crosswalk = workspace.linkage_dir / "person_crosswalk.parquet"
+    database.execute(
+        "create or replace temp table gov_program as "
+        + (
+            f"select distinct person_id, split_part(source_record_id, '~', 1) as program"
+            f" from read_parquet({quoted(crosswalk)}) where source_system = {quoted(TREATMENT)}"
+            if crosswalk.exists()
+            else "select null::varchar as person_id, null::varchar as program where false"
+        )
+    )
     database.execute(
         f"""create or replace temp table gov_person as
         select p.*, coalesce(s.systems, []) as systems,
-            coalesce(s.systems = ['behavioral_health'], false) as is_known_by_treatment_only,
+            coalesce(s.systems = [{quoted(TREATMENT)}], false) as is_known_by_treatment_only,
             coalesce(p.person_id in ({sealed}), false) as is_sealed
         from ({tribal}) as p left join ({systems}) as s using (person_id)"""
     )
@@ -284,8 +272,8 @@ def prepare(
     lines = _known_by(read_jsonl(ledgers / "consents.jsonl"), day)
     ended = {x["consent_id"]: str(x["received_on"]) for x in reversed(lines) if x["event"] == "revoked"}
     rows = [
-        [x["consent_id"], x["person_id"], x["regime"], x["recipient"], x["purpose"], x["scope"], x["effective"],
-         min(filter(None, [x["expires"], ended.get(x["consent_id"])]), default=None)]
+        [x["consent_id"], known.living(str(x["person_id"])), x["regime"], x["recipient"], x["purpose"], x["scope"],
+         x["effective"], min(filter(None, [x["expires"], ended.get(x["consent_id"])]), default=None)]
         for x in lines if x["event"] == "consent"
     ]  # fmt: skip
     if rows:
@@ -296,8 +284,9 @@ def reach(database: duckdb.DuckDBPyConnection, agreement: Agreement, recipient: 
     """Make ``reach_consent`` and ``reach_person`` (temporary): whose rows this agreement opens on ``day``.
 
     Withheld whatever the agreement's scope: people with a sealed record, unless it cites the law that opens them;
-    a tribe's people, unless it serves their own case or a tribe approved; people known from treatment alone, unless
-    they consent, because that they are known is what may not be told.
+    a tribe's people, unless it serves their own case or a tribe approved; people known from treatment alone, and those
+    chosen because treatment knows them, unless they consent or are the recipient's own clients: that they are known is
+    what may not be told.
     """
     purposes = [p for purpose in agreement.purposes for p in _PURPOSES[purpose]]
     database.execute(
@@ -306,20 +295,21 @@ def reach(database: duckdb.DuckDBPyConnection, agreement: Agreement, recipient: 
         " and list_contains($recipients, recipient) and list_contains($purposes, purpose)",
         {"day": day, "recipients": list(_RECIPIENTS[recipient.kind]), "purposes": purposes},
     )
-    conditions = ["true" if agreement.people == "everyone" else _in_scope(agreement.people)]
+    own = f"person_id in (select person_id from gov_program where program in {_list(recipient.programs or [''])})"
+    may_be_told = own
+    if Sensitivity.SUD_P2 not in agreement.classes_denied:
+        may_be_told += f" or person_id in ({consenting(Sensitivity.SUD_P2, SCOPES)})"
+    conditions = ["true" if agreement.people == "everyone" else _in_scope(agreement.people, may_be_told)]
     if not agreement.sealed_records:
         conditions.append("not is_sealed")
     if not (set(agreement.purposes) <= _CASEWORK or agreement.tribes_approve(day)):
         conditions.append("not is_aian")
-    hidden = "is_known_by_treatment_only"
-    if Sensitivity.SUD_P2 not in agreement.classes_denied:
-        hidden += f" and person_id not in ({consenting(Sensitivity.SUD_P2, SCOPES)})"
-    conditions.append(f"not ({hidden})")
+    conditions.append(f"(not is_known_by_treatment_only or {may_be_told})")
     chosen = " and ".join(conditions)
     database.execute(f"create or replace temp table reach_person as select person_id from gov_person where {chosen}")
 
 
-def _in_scope(people: People) -> str:
+def _in_scope(people: People, may_be_told: str) -> str:
     parts = []
     if people.sites:
         parts.append(
@@ -328,7 +318,11 @@ def _in_scope(people: People) -> str:
     if people.counties:
         parts.append(f"person_id in (select person_id from main.fct_removal where county in {_list(people.counties)})")
     if people.systems:
-        parts.append(f"list_has_any(systems, [{', '.join(quoted(s) for s in people.systems)}])")
+        open_ = [s for s in people.systems if s != TREATMENT]
+        known = [f"list_has_any(systems, [{', '.join(quoted(s) for s in open_)}])"] if open_ else []
+        if TREATMENT in people.systems:
+            known.append(f"list_contains(systems, {quoted(TREATMENT)}) and ({may_be_told})")
+        parts.append(f"({' or '.join(known)})")
     if people.icwa:
         parts.append("is_icwa")
     chosen = " and ".join(parts)

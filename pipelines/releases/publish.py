@@ -14,7 +14,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from pipelines.releases.manifest import (
     sha256_file,
     verify,
 )
-from pipelines.storage import Workspace, connect, identifier, quoted, sync_folder, write_json
+from pipelines.storage import Home, Workspace, connect, identifier, quoted, sync_folder, write_json
 
 POINTER = "current.json"
 #: The name dbt knows the database by: a mart that is a view speaks of its tables under it.
@@ -149,7 +149,7 @@ def _build(
     with (folder / f"{_DICTIONARY}.csv").open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(_DICTIONARY_COLUMNS)
-        writer.writerows(rows)
+        writer.writerows([partners.safe_cell(v) for v in row] for row in rows)
     manifest: dict[str, Any] = {"format": FORMAT, "cut_off": cut.isoformat(), "tables": tables, **provenance}
     if governance is not None:
         manifest |= partners.summary(built, governance.book)
@@ -201,12 +201,16 @@ def _clean(releases_dir: Path) -> None:
         torn.unlink()
 
 
-def _shown_before(releases_dir: Path) -> Path | None:
-    """What readers know from the release before; what that one knew is in it already."""
+def _shown_before(releases_dir: Path) -> Path:
+    """What readers know from the release before; what that one knew is in it already.
+
+    A damaged pointer makes nobody forget: then it is the newest release that is there.
+    """
     try:
-        return current_release(releases_dir).folder / partners.GOVERNANCE / partners.SHOWN
+        before = current_release(releases_dir).folder
     except ReleaseError:
-        return None
+        before = max(releases(releases_dir), key=lambda p: p.stat().st_mtime_ns, default=releases_dir)
+    return before / partners.GOVERNANCE / partners.SHOWN
 
 
 def _keep(releases_dir: Path, keep: int, governance: partners.Governance | None) -> None:
@@ -215,11 +219,32 @@ def _keep(releases_dir: Path, keep: int, governance: partners.Governance | None)
     newest_first = sorted(releases(releases_dir), key=lambda p: (p.name == current, p.stat().st_mtime_ns), reverse=True)
     for folder in newest_first[keep:]:
         if governance is not None and not governance.is_replay:
-            accounting.certify_destruction(folder, governance)
-        leaving = releases_dir / f".removing-{folder.name}"
-        # One rename takes it away whole; a reader that has it open keeps reading.
-        os.rename(folder, leaving)
-        shutil.rmtree(leaving)
+            accounting.certify_destruction(Home(governance.vault.parent), folder, governance.day)
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    leaving = folder.with_name(f".removing-{folder.name}")
+    # One rename takes it away whole; a reader that has it open keeps reading.
+    os.rename(folder, leaving)
+    shutil.rmtree(leaving)
+
+
+def destroy(home: Home, names: Sequence[str], day: dt.date) -> None:
+    """Destroy earlier releases of ``home``, certified for ``day``. The caller holds the night's lock.
+
+    Raises :class:`ReleaseError`, with nothing destroyed, when one of ``names`` is the current release or none at all.
+    """
+    there = {p.name: p for p in releases(home.releases_dir)}
+    current = current_release(home.releases_dir).release_id
+    for name in names:
+        if name == current:
+            raise ReleaseError(f"{name} is the current release: publish another one first")
+        if name not in there:
+            raise ReleaseError(f"there is no release {name}")
+    for name in names:
+        accounting.certify_destruction(home, there[name], day)
+        _remove(there[name])
 
 
 def releases(releases_dir: Path) -> list[Path]:

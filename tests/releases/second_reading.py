@@ -53,6 +53,10 @@ class Rows:
             self.known[table] = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
         return self.known[table]
 
+    @staticmethod
+    def read(query):
+        return duckdb.connect().execute(query).fetchall()
+
     def has(self, table):
         return bool(self.database.execute("select 1 from duckdb_tables() where table_name = ?", [table]).fetchall())
 
@@ -75,7 +79,9 @@ def treatment(table, row):
 class Reading:
     """One agreement on one day."""
 
-    def __init__(self, agreement, kind, base, consents, sealed, day, key):
+    def __init__(self, agreement, party, base, consents, sealed, day, key, programs=()):
+        kind = party["kind"]
+        self.own_clients = {p for p, program in programs if program in party.get("programs", [])}
         self.agreement, self.base, self.day = agreement, base, day
         self.key = hashlib.sha256(f"{key}|{agreement['parties']['recipient']}".encode()).hexdigest()
         words = {PURPOSE_WORDS.get(p, p) for p in agreement["purposes"]}
@@ -106,6 +112,12 @@ class Reading:
     def consents_to(self, person, cls, scopes=COVERING):
         return cls == "sud_p2" and bool(self.scopes.get(person, set()) & scopes)
 
+    def may_know_of_treatment(self, person):
+        """Its own client, or somebody who consented to its knowing."""
+        if person in self.own_clients:
+            return True
+        return "sud_p2" not in self.agreement.get("classes_denied", []) and self.consents_to(person, "sud_p2")
+
     def _people(self, sealed):
         everyone = {r["person_id"]: r for r in self.base("dim_person")}
         scope = self.agreement["people"]
@@ -116,7 +128,11 @@ class Reading:
             if "counties" in scope:
                 chosen &= {r["person_id"] for r in self.base("fct_removal") if r["county"] in scope["counties"]}
             if "systems" in scope:
-                chosen &= {p for p, s in self.systems.items() if s & set(scope["systems"])}
+                chosen &= {
+                    p for p, s in self.systems.items()
+                    if s & set(scope["systems"]) - {"behavioral_health"}
+                    or ("behavioral_health" in s & set(scope["systems"]) and self.may_know_of_treatment(p))
+                }  # fmt: skip
             if "icwa" in scope:
                 chosen &= {p for p, r in everyone.items() if r["icwa_status"] in ("APPLIES", "PENDING")}
             if scope.get("family"):
@@ -129,8 +145,7 @@ class Reading:
             is_tribal = row["race_any_aian"] or row["icwa_status"] in ("APPLIES", "PENDING")
             if is_tribal and not set(self.agreement["purposes"]) <= CASEWORK and not self.approved:
                 continue
-            denied = "sud_p2" in self.agreement.get("classes_denied", [])
-            if self.systems.get(person) == {"behavioral_health"} and (denied or not self.consents_to(person, "sud_p2")):
+            if self.systems.get(person) == {"behavioral_health"} and not self.may_know_of_treatment(person):
                 continue
             found.add(person)
         return found
@@ -219,6 +234,13 @@ def check(root, release, day, secret):
     warehouse.close()
     facts = root / "vault" / "linkage" / "person_facts.parquet"
     sealed = {r[0] for r in duckdb.connect().execute(f"select person_id from '{facts}' where is_sealed").fetchall()}
+    crosswalk = root / "vault" / "linkage" / "person_crosswalk.parquet"
+    programs = []
+    if crosswalk.exists():
+        rows = (
+            duckdb.connect().execute(f"select person_id, source_system, source_record_id from '{crosswalk}'").fetchall()
+        )
+        programs = [(p, record.split("~")[0]) for p, system, record in rows if system == "behavioral_health"]
     key = hmac.new(secret, b"release record keys", hashlib.sha256).hexdigest()
     folders = {p.name for p in (release / "partners").iterdir() if p.is_dir()}
     problems = [f"folders {folders}"] if folders != {a["parties"]["recipient"] for a in force} else []
@@ -231,7 +253,7 @@ def check(root, release, day, secret):
         if present != allowed:
             problems.append(f"{partner}: tables {present ^ allowed}")
         for agreement in mine:
-            reading = Reading(agreement, parties[partner]["kind"], base, consents, sealed, day, key)
+            reading = Reading(agreement, parties[partner], base, consents, sealed, day, key, programs)
             for table in agreement["datasets"]:
                 cursor = database.execute(f"from {table}")
                 names = [d[0] for d in cursor.description]

@@ -8,8 +8,6 @@ treatment alone; both are fathers in families of enrolled children.
 import copy
 import datetime as dt
 import json
-import sys
-from pathlib import Path
 
 import duckdb
 import yaml
@@ -141,7 +139,7 @@ def _agreement(number, recipient, purpose, people, datasets, **more):
     return {
         "agreement": f"A-{number}",
         "title": f"Rows for {recipient}",
-        "parties": {"disclosers": ["agency", "clinic"], "recipient": recipient},
+        "parties": {"disclosers": ["agency", "clinic", "court"], "recipient": recipient},
         "legal_basis": ["42 USC 671(a)(8)", *(["42 CFR 2.31"] if recipient in ("team", "clinic") else [])],
         "purposes": [purpose],
         "effective": dt.date(2026, 1, 1),
@@ -191,7 +189,8 @@ def only(recipient, **keys):
     return [a for a in changed(recipient, **keys) if a["parties"]["recipient"] == recipient]
 
 
-def manifest():
+def manifest(of=TABLES):
+    """What dbt says of the marts named in ``of``."""
     return {
         "nodes": {
             f"model.kinweave.{name}": {
@@ -203,12 +202,16 @@ def manifest():
                 },
             }
             for name, (columns, _) in TABLES.items()
+            if name in of
         }
     }  # fmt: skip
 
 
-def build(root, *, tables=None, consents=CONSENTS, agreements=AGREEMENTS, sealed=("C4",)):
-    """Fill ``root`` with the warehouse, the consents and the agreements; ``tables`` replaces rows of some."""
+def build(root, *, tables=None, consents=CONSENTS, agreements=AGREEMENTS, sealed=("C4",), of=TABLES):
+    """Fill ``root`` with the warehouse, the consents and the agreements.
+
+    ``tables`` replaces rows of some; ``of`` names the tables there are, where a few are enough.
+    """
     home = Home(root)
     for folder in (home.warehouse.parent, home.linkage_dir, home.agreements_dir, home.log_dir, root / "compiled"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -216,11 +219,16 @@ def build(root, *, tables=None, consents=CONSENTS, agreements=AGREEMENTS, sealed
     with duckdb.connect(str(home.warehouse)) as database:
         database.execute("create schema core")
         database.execute("create schema intermediate")
-        for name, (columns, rows) in TABLES.items():
+        for name in of:
+            columns, rows = TABLES[name]
             database.execute(f"create table core.{name} ({', '.join(f'{c} {t}' for c, (t, _) in columns.items())})")
             filled = (tables or {}).get(name, rows)
             if filled:
-                database.executemany(f"insert into core.{name} values ({', '.join('?' * len(columns))})", filled)
+                line = f"({', '.join('?' * len(columns))})"
+                database.execute(
+                    f"insert into core.{name} values {', '.join([line] * len(filled))}",
+                    [v for row in filled for v in row],
+                )
             (root / "compiled" / f"{name}.sql").write_text(f"select {', '.join(columns)} from delivered_{name}")
         database.execute(
             "create table intermediate.int_consents__in_force (consent_id varchar, person_id varchar, recipient_type"
@@ -243,6 +251,16 @@ def build(root, *, tables=None, consents=CONSENTS, agreements=AGREEMENTS, sealed
     return home
 
 
+def renamed(home, *events):
+    """Write linkage's ledger of people: (event, ID, the ID that follows it), on the day of the cut."""
+    folder = home.registry_dir / "person"
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ", ".join(f"({n}, date '{CUT}', '{e}', '{one}', '{other}')" for n, (e, one, other) in enumerate(events))
+    with duckdb.connect() as database:
+        source = f"(values {lines}) as t(sequence, cut, event, id, into_id)"
+        database.execute(f"copy (from {source}) to '{folder}/0.parquet' (format parquet)")
+
+
 def changed(recipient, **keys):
     """The agreements with some keys of one of them changed (None takes a key away)."""
     found = copy.deepcopy(AGREEMENTS)
@@ -260,9 +278,9 @@ def governance(home, day=CUT):
                       home.root / "vault", home.root / "compiled")  # fmt: skip
 
 
-def publish_it(home, day=CUT, **more):
+def publish_it(home, day=CUT, of=TABLES, **more):
     return publish(
-        home, home.releases_dir, cut=CUT, dbt_manifest=manifest(), contracts={"court": contract()}, secret=SECRET,
+        home, home.releases_dir, cut=CUT, dbt_manifest=manifest(of), contracts={"court": contract()}, secret=SECRET,
         provenance={"code_version": "test"}, governance=governance(home, day), **more,
     )  # fmt: skip
 
@@ -284,8 +302,3 @@ def ids(release, partner, table, column="person_id"):
 def tables(release, partner):
     found = json.loads((release.folder / "partners" / partner / "manifest.json").read_text())["tables"]
     return {t["name"]: t["rows"] for t in found}
-
-
-if __name__ == "__main__":
-    # A publication in a process of its own, so that it can be killed.
-    publish_it(build(Path(sys.argv[1])))

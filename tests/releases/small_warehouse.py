@@ -1,7 +1,6 @@
 """A warehouse of two marts, small enough to count by hand, and what publishing it needs."""
 
 import datetime as dt
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +107,3 @@ def publish_it(home: Home, **changed: Any) -> Release:
         **changed,
     }
     return publish(home, home.releases_dir, **settings)
-
-
-if __name__ == "__main__":
-    # A publication in a process of its own, so that it can be killed: root, number of cases.
-    publish_it(build(Path(sys.argv[1]), int(sys.argv[2])))

@@ -7,9 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from pipelines.cli import app
-from pipelines.releases import accounting, people
+from pipelines.releases import accounting, current_release, people
 from pipelines.releases import agreements as rules
-from tests.releases.small_governed import CUT, SECRET, build, only, publish_it
+from tests.releases.small_governed import CUT, SECRET, build, only, publish_it, renamed
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,17 @@ def test_rows_that_belong_to_a_child_through_another_table_count_too(home):
     assert theirs["team", "fct_placement"]["row_count"] == 2
     assert theirs["court", "fct_hearing"]["row_count"] == 2
     assert theirs["team", "dim_family"]["row_count"] == 1
+
+
+def test_what_was_disclosed_under_an_id_that_linkage_merged_counts(home):
+    assert accounting.disclosures(home, "Y") == []
+    renamed(home, ("merge", "C1", "X"), ("merge", "X", "Y"))
+    assert {(r["partner"], r["table_name"]) for r in accounting.disclosures(home, "Y")} == set(told(home, "C1"))
+    # From the day of the split on, what goes out about C1 is not about Z.
+    renamed(home, ("split", "C1", "Z"))
+    assert accounting.disclosures(home, "Z") == []
+    for path in home.registry_dir.rglob("*.parquet"):
+        path.unlink()
 
 
 def test_publishing_the_same_again_is_no_second_disclosure(home):
@@ -87,7 +98,7 @@ def test_a_damaged_log_is_found(tmp_path, damage):
     assert accounting.verify_audit(log)[0].startswith("audit.jsonl, line ")
 
 
-def test_the_log_names_objects_and_never_a_person(home):
+def test_the_log_names_objects_and_never_a_person(home, tmp_path):
     runner = CliRunner()
     (home.root / "jurisdiction.yml").write_text(
         "name: Small\ntime_zone: America/Chicago\ncounties: [{fips: '99001', name: Alder}]\n"
@@ -101,6 +112,10 @@ def test_the_log_names_objects_and_never_a_person(home):
     assert done.exit_code == 0
     seen = json.loads(out.read_text())
     assert [r["person_id"] for r in seen["records"]["fct_bh_episode"]] == ["M1"]
+    accounting.right_to_see(home, current_release(home.releases_dir).folder, "C1", tmp_path / "child.json")
+    child = json.loads((tmp_path / "child.json").read_text())["records"]
+    assert [r["seq"] for r in child["fct_placement"]] == [1, 2], "rows of the removal are rows about the child"
+    assert len(child["fct_hearing"]) == 2 and len(child["dim_family"]) == 1
     assert seen["disclosures"] and out.stat().st_mode & 0o777 == 0o600
     text = accounting.log_of(home).read_text()
     assert not any(f'"{person}"' in text for person in ("M1", "C1", "T1"))
@@ -119,6 +134,9 @@ def test_what_a_partner_may_no_longer_keep_and_when_its_proof_is_due(home, tmp_p
     assert {r["partner"] for r in due} == {"team", "court", "agency", "clinic", "university", "nation"}
     assert due[0]["proof_due"] == dt.date(2027, 1, 31) and not due[0]["is_overdue"]
     assert all(r["is_overdue"] for r in accounting.destructions_due(home, book, dt.date(2027, 2, 1)))
+    # Whoever takes the agreement's file away does not take the duty away.
+    gone = rules.Book(book.parties, {k: a for k, a in book.agreements.items() if a.recipient != "team"})
+    assert [r["partner"] for r in accounting.destructions_due(home, gone, dt.date(2026, 10, 2))] == ["team"]
     proof = tmp_path / "proof.txt"
     proof.write_text("destroyed")
     accounting.record_destruction(home, "team", due[0]["release_id"], proof, on=dt.date(2027, 1, 5))

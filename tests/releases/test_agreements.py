@@ -2,6 +2,7 @@
 
 import copy
 import datetime as dt
+import json
 from pathlib import Path
 
 import duckdb
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from expectations.vocabulary import Sensitivity
 from pipelines.governance import agreements as commands
 from pipelines.releases import agreements as rules
+from pipelines.releases.changes import differences
 
 DEMO = Path(__file__).parents[2] / "pipelines" / "demo" / "deployment" / "agreements"
 DAY = dt.date(2026, 9, 30)
@@ -68,7 +70,7 @@ def problems(root):
 REFUSED = {
     "the requester approves": ({"approvals": [{"by": "coordinator ", "date": DAY}]}, "does not approve it"),
     "nobody approves": ({"approvals": []}, "approvals: is empty"),
-    "a purpose nobody knows": ({"purposes": ["anything"]}, "purposes.0: is none of the words"),
+    "a purpose nobody knows": ({"purposes": ["anything"]}, "purposes.0: is none of 'treatment_payment_operations', "),
     "it ends before it starts": ({"expires": dt.date(2025, 1, 1)}, "ends before it starts"),
     "all columns at once": ({"datasets": {"fct_removal": {"columns": ["*"]}}}, "datasets.fct_removal.columns.0"),
     "SQL for a column": ({"datasets": {"t": {"columns": ["a; drop table t"]}}}, "letters, digits and underscores"),
@@ -76,8 +78,8 @@ REFUSED = {
     "a way out of the folder": ({"parties": {"disclosers": ["agency"], "recipient": "../x"}}, "parties.recipient"),
     "a party nobody knows": ({"parties": {"disclosers": ["agency"], "recipient": "x"}}, "lists no such party"),
     "a misspelt restriction": ({"clases_denied": ["sud_p2"]}, "clases_denied: this key is not known"),
-    "a class nobody knows": ({"classes_denied": ["secret"]}, "classes_denied.0: is no sensitivity class"),
-    "cells of ten shown": ({"suppression": {"threshold": 10}}, "greater than or equal to 11"),
+    "a class nobody knows": ({"classes_denied": ["secret"]}, "classes_denied.0: is none of 'none', "),
+    "cells of ten shown": ({"suppression": {"threshold": 10}}, "suppression.threshold: is less than 11"),
     "only the small cells hidden": ({"suppression": {"complementary": False}}, "suppression.complementary"),
     "nobody's rows": ({"people": {"family": True}}, "say whose rows"),
     "a number for a county": (
@@ -89,6 +91,11 @@ REFUSED = {
         "only a tribe gives a tribe's approval",
     ),
     "encrypted to nobody": ({"delivery": {"encrypted": True}}, "has no public_key"),
+    "columns as one word": (
+        {"datasets": {"t": {"columns": "all"}}},
+        "datasets.t.columns: is no list: write [one, two]",
+    ),
+    "two years of retention": ({"retention_days": "two years"}, "retention_days: is no whole number"),
     "two lines in a title": ({"title": "Removals\n- x"}, "without control characters"),
 }
 
@@ -96,15 +103,48 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused(tmp_path, case):
     change, words = REFUSED[case]
-    told = problems(folder(tmp_path / "a", changed(**change)))
-    assert words in told
-    assert told.startswith("A-1.yml, line ")
+    found = problems(folder(tmp_path / "a", changed(**change)))
+    assert words in found
+    assert found.startswith("A-1.yml, line ")
+
+
+@pytest.mark.parametrize("name", ["../A-1", "A-1'; drop table x", "A_1", "1", ""])
+def test_an_agreement_s_id_is_a_plain_name(tmp_path, name):
+    root = folder(tmp_path / "a")
+    text = (root / "A-1.yml").read_text().replace("agreement: A-1", "agreement: " + json.dumps(name))
+    (root / "A-1.yml").write_text(text)
+    assert problems(root) == (
+        "A-1.yml, line 1: agreement: letters, digits and dashes only, beginning with a letter, 40 at most"
+    )
 
 
 def test_the_message_names_the_line_of_the_field(tmp_path):
     root = folder(tmp_path / "a", changed(purposes=["anything"]))
     line = (root / "A-1.yml").read_text().splitlines().index("purposes:") + 2
-    assert problems(root) == f"A-1.yml, line {line}: purposes.0: is none of the words allowed here"
+    found = problems(root)
+    assert found.startswith(f"A-1.yml, line {line}: purposes.0: is none of 'treatment_payment_operations', ")
+    assert "anything" not in found
+
+
+def test_a_rule_about_several_keys_names_the_line_of_the_one_to_change(tmp_path):
+    root = folder(tmp_path / "a", changed(expires=dt.date(2025, 1, 1)))
+    line = (root / "A-1.yml").read_text().splitlines().index("expires: 2025-01-01") + 1
+    assert problems(root) == f"A-1.yml, line {line}: expires: the agreement ends before it starts"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("expires: 2027-02-31", "line {n}: the file: holds a date that no calendar has"),
+        ("title: Removals: all", "line {n}: the file: is not readable as YAML (mapping values are not allowed here)"),
+        ("title: Jos\udce9", "the file: is not UTF-8"),
+    ],
+)
+def test_what_yaml_itself_cannot_read_is_told_by_line(tmp_path, line, words):
+    root = folder(tmp_path / "a")
+    kept = [x for x in (root / "A-1.yml").read_text().splitlines() if not x.startswith(line.split(":")[0] + ":")]
+    (root / "A-1.yml").write_bytes("\n".join([line, *kept]).encode("utf-8", "surrogateescape"))
+    assert words.format(n=1) in problems(root)
 
 
 @pytest.mark.parametrize(
@@ -174,13 +214,18 @@ def test_what_the_tables_cannot_give(tmp_path):
             "c": frozenset({Sensitivity.COURT}),
         }
     }
-    told = rules.check_tables(agreement, tables)
-    assert told == [
+    found = rules.check_tables(agreement, tables, rules.load(tmp_path / "a").parties)
+    assert found == [
         "A-1: datasets.t.nowhere: there is no such column",
         "A-1: datasets.t.a: carries class sud_p2, which is denied",
         "A-1: datasets.t.a: class sud_p2 needs 42 CFR 2 in legal_basis",
         "A-1: datasets.t.b: class medicaid needs 42 CFR 431 in legal_basis",
         "A-1: datasets.gone: there is no such released table",
+        *(
+            f"A-1: parties.disclosers: class {c} (as in t.{column}) is given by a party of kind {kind}, and none is"
+            " among them"
+            for c, column, kind in [("sud_p2", "a", "provider"), ("medicaid", "b", "medicaid"), ("court", "c", "court")]
+        ),
     ]
 
 
@@ -190,28 +235,97 @@ def test_title_42_part_431_is_not_part_2():
     assert rules._cites("42  CFR 2.31(a)", "42 CFR 2")
 
 
+def told(tmp_path, *newer, parties=PARTIES, **keys):
+    """What the diff says of the agreement with some keys changed, or of other agreements beside it."""
+    new = folder(tmp_path / "new", changed(**keys), *newer, parties=parties)
+    return differences(rules.load(folder(tmp_path / "old")), rules.load(new), DAY)
+
+
 def test_a_change_is_told_in_words(tmp_path):
-    wider = changed(
-        datasets={
+    wider = {
+        "datasets": {
             "fct_removal": {"columns": ["person_id", "removal_date"], "rows": {"county": ["99001", "99003"]}},
             "dim_site": {"columns": ["site_id"]},
         },
-        expires=dt.date(2026, 12, 1),
-        purposes=["court_team", "evaluation"],
-    )
-    old, new = rules.load(folder(tmp_path / "old")), rules.load(folder(tmp_path / "new", wider))
-    assert rules.differences(old, new, DAY) == [
+        "purposes": ["court_team", "evaluation"],
+    }
+    assert told(tmp_path, **wider) == [
         "opens: team sees table dim_site (site_id)",
         "opens: team sees fct_removal.{removal_date}",
         "closes: team no longer sees fct_removal.{county}",
         "opens: team sees rows of fct_removal with county = 99003",
         "opens: team: purpose evaluation",
-        "closes: team: holds until 2026-12-01 instead of 2027-01-01",
     ]
-    assert rules.differences(old, old, DAY) == []
-    assert rules.differences(old, rules.Book(old.parties, {}), DAY) == [
+
+
+def test_what_changes_nothing_and_what_takes_everything(tmp_path):
+    book = rules.load(folder(tmp_path / "old"))
+    assert differences(book, book, DAY) == []
+    assert differences(book, rules.Book(book.parties, {}), DAY) == [
         "closes: team receives nothing any more; destruction is due"
     ]
+
+
+def test_what_takes_effect_later_is_told_with_its_day(tmp_path):
+    assert told(tmp_path, withdrawn=dt.date(2026, 12, 1)) == [
+        "closes: team: holds until 2026-12-01 instead of 2027-01-01",
+        "from 2026-12-01 on: closes: team receives nothing any more; destruction is due",
+    ]
+    successor = changed(
+        agreement="A-2",
+        supersedes="A-1",
+        effective=dt.date(2026, 11, 1),
+        datasets={"dim_site": {"columns": ["site_id"]}},
+    )
+    assert told(tmp_path, successor)[1:] == [
+        "from 2026-11-01 on: opens: team sees table dim_site (site_id)",
+        "from 2026-11-01 on: closes: team no longer sees table fct_removal",
+    ]
+
+
+OPENED = {
+    "another kind of party": (
+        {"parties": {"parties": [p if p["id"] != "team" else {**p, "kind": "provider"} for p in PARTIES["parties"]]}},
+        "opens: team counts as provider instead of court_team: other people's consents cover it",
+    ),
+    "another way to it": (
+        {"delivery": {"modes": ["files", "postgres"]}},
+        "opens: team gets fct_removal from PostgreSQL",
+    ),
+    "another legal basis": (
+        {"legal_basis": ["42 USC 5106a"]},
+        "changes: team: legal_basis is 42 USC 5106a instead of 42 USC 671(a)(8)",
+    ),
+    "another office": (
+        {"approvals": [{"by": "Clerk", "date": DAY}]},
+        "changes: team: approvals is Clerk (2026-09-30) instead of Privacy officer (2025-12-01)",
+    ),
+    "shared IDs": ({"delivery": {"ids": "shared"}}, "opens: team: IDs that join with other partners' files"),
+    "sealed records": ({"sealed_records": "Rule 12"}, "opens: team: sealed records"),
+    "everyone": ({"people": "everyone"}, "opens: team sees fct_removal for everyone"),
+}
+
+
+@pytest.mark.parametrize("case", OPENED)
+def test_every_way_to_open_something_is_told(tmp_path, case):
+    keys, line = OPENED[case]
+    assert told(tmp_path, **keys) == [line]
+
+
+def test_one_line_for_what_is_true_of_several_tables(tmp_path):
+    two = {"a": {"columns": ["x"]}, "b": {"columns": ["x"]}}
+    old = rules.load(folder(tmp_path / "old", changed(datasets=two, classes_denied=["sud_p2"])))
+    new = rules.load(folder(tmp_path / "new", changed(datasets=two)))
+    assert differences(old, new, DAY) == ["opens: team: class sud_p2 is no longer denied in all its tables"]
+
+
+def test_a_signed_declassification_opens(tmp_path):
+    signed = {"table": "dim_family", "column": "child_count", "classes": ["cw_case"], "because": "a count alone",
+              "signed_by": "Privacy officer", "date": DAY}  # fmt: skip
+    new = folder(tmp_path / "new")
+    (new / "declassifications.yml").write_text(yaml.safe_dump({"declassifications": [signed]}))
+    old = rules.load(folder(tmp_path / "old"))
+    assert differences(old, rules.load(new), DAY) == ["opens: dim_family.child_count no longer counts as cw_case"]
 
 
 def test_the_tables_say_what_the_agreements_say(tmp_path):
@@ -240,7 +354,7 @@ def test_the_demo_s_eight_agreements_hold():
 
 def test_the_commands(tmp_path):
     run = CliRunner().invoke
-    assert "8 agreements, no problem found" in run(commands, ["check", str(DEMO)]).output
+    assert "8 agreements can be read" in run(commands, ["check", str(DEMO)]).output
     bad = run(commands, ["check", str(folder(tmp_path / "a", changed(purposes=["x"])))])
     assert bad.exit_code == 1 and "purposes.0" in bad.output
     assert "nothing changes" in run(commands, ["diff", str(DEMO), str(DEMO)]).output

@@ -1,118 +1,100 @@
 """A release appears whole or not at all, whatever dies when; readers of the last one are never disturbed."""
 
+import datetime as dt
 import json
-import os
-import signal
-import subprocess
-import sys
-import textwrap
-import threading
-from pathlib import Path
+from itertools import chain, count
 
 import pytest
 
-from pipelines.releases import current_release, open_release, releases, verify
+from pipelines.releases import ReleaseError, current_release, releases, verify
+from pipelines.releases.accounting import verify_audit
+from pipelines.releases.publish import destroy
+from pipelines.storage import read_jsonl
+from tests.releases.killed import PARTNERS, Publisher, Readers, ReadersElsewhere, check_current, publish_number
 from tests.releases.small_warehouse import build, publish_it
 
-REPOSITORY = Path(__file__).parents[2]
 
-#: Publishes in a process that kills itself at the n-th operation on the disc that a crash could fall between.
-KILLED = textwrap.dedent(
-    """
-    import os, signal, sys
-    from pathlib import Path
-    from tests.releases.small_warehouse import build, publish_it
-    home = build(Path(sys.argv[1]), int(sys.argv[2]))
-    left = int(sys.argv[3])
-    def dying(real):
-        def operation(*args, **kwargs):
-            global left
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return real(*args, **kwargs)
-        return operation
-    for name in ("fsync", "rename", "replace", "chmod", "mkdir", "rmdir"):
-        setattr(os, name, dying(getattr(os, name)))
-    publish_it(home, keep=2)
-    """
-)
-
-
-def publish_and_die(root, cases, step):
-    return subprocess.run(
-        [sys.executable, "-c", KILLED, str(root), str(cases), str(step)],
-        cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-    )
-
-
-def test_killed_at_every_step_the_pointer_always_names_a_whole_release(tmp_path):
-    publish_it(build(tmp_path, cases=3), keep=2)
+def test_killed_at_every_step_no_reader_meets_a_mixed_missing_or_unverifiable_release(tmp_path):
     releases_dir = tmp_path / "releases"
-    pinned = open_release(current_release(releases_dir).folder)
-    seen, step, done = set(), 0, False
-    while not done:
-        step += 1
-        # Another number of rows each time, so that each publication is a new release.
-        finished = publish_and_die(tmp_path, 3 + step, step)
-        assert finished.returncode in (0, -signal.SIGKILL), finished.stderr
-        done = finished.returncode == 0
-        current = current_release(releases_dir)
-        assert verify(current.folder) == []
-        seen.add(current.release_id)
-        with open_release(current.folder) as database:
-            children, cases = database.execute(
-                "select (select count(*) from dim_child), (select count(*) from fct_case)"
-            ).fetchall()[0]
-        assert children == cases
-        assert pinned.execute("select count(*) from fct_case").fetchall() == [(3,)]
-        assert step < 100
-    assert step > 12, "every step of the publication was tried"
-    assert len(seen) > 1, "some kills fell after the pointer had moved"
-    assert not list(releases_dir.glob(".building-*")), "what killed runs left was removed by the one that finished"
-    assert not list(releases_dir.glob(".removing-*"))
+    with Publisher(tmp_path) as publisher:
+        _, named = [publisher.publish(number) for number in (1, 2, 3)][-1]
+        published, lived, number = {3}, None, 3
+        # Until the folder gets its name nothing but that folder changes (every step is looked at in every
+        # publication), so some kills are enough there; from then on the publication is killed at each step.
+        steps = chain(range(1, named, 12), count(named))
+        with ReadersElsewhere(releases_dir) as elsewhere, Readers(releases_dir) as here:
+            while lived is None:
+                step = next(steps)
+                # Every number is tried twice, so that some publications find their release there already.
+                number = 4 + step // 2
+                lived = publisher.publish(number, step)
+                published.add(check_current(tmp_path))
+    assert here.problems == elsewhere.problems == []
+    assert lived[0] < step and step > named + 20, "every step was tried"
+    assert len(published) > 10, "most kills fell after the pointer had moved"
+    assert here.seen and elsewhere.seen and here.seen | elsewhere.seen <= published
+    assert not list(releases_dir.glob(".*")), "what killed runs left was removed by the one that lived"
     assert len(releases(releases_dir)) == 2
-    pinned.close()
+    assert verify(current_release(releases_dir).folder) == []
+    _accounted_for(tmp_path)
 
 
-def test_readers_that_open_the_pointer_again_and_again_never_see_a_mixed_or_missing_release(tmp_path):
-    releases_dir = tmp_path / "releases"
-    publish_it(build(tmp_path, cases=3), keep=3)
-    stop, problems, reads = threading.Event(), [], []
+def _accounted_for(root):
+    """Whatever was killed, the account holds every release, and the log each event of it once."""
+    accounts = {p.stem for p in (root / "vault" / "governance" / "disclosures").glob("*.parquet")}
+    certified = {p.stem for p in (root / "vault" / "governance" / "certificates").glob("*.json")}
+    there = {p.name for p in releases(root / "releases")}
+    log = root / "log" / "audit.jsonl"
+    events = read_jsonl(log)
+    assert verify_audit(log) == []
+    told = [(e["release_id"], e["partner"]) for e in events if e["action"] == "published"]
+    assert accounts == there | certified
+    assert sorted(told) == sorted((release, partner) for release in accounts for partner in PARTNERS)
+    assert sorted(e["release_id"] for e in events if e["action"] == "destroyed") == sorted(certified)
 
-    def read():
-        while not stop.is_set():
-            try:
-                folder = current_release(releases_dir).folder
-                with open_release(folder) as database:
-                    counts = database.execute(
-                        "select (select count(*) from dim_child), (select count(*) from fct_case)"
-                    ).fetchall()[0]
-                if counts[0] != counts[1]:
-                    problems.append(counts)
-                reads.append(counts[0])
-            except Exception as error:
-                problems.append(error)
 
-    readers = [threading.Thread(target=read) for _ in range(3)]
-    for reader in readers:
-        reader.start()
-    for cases in range(4, 10):
-        publish_it(build(tmp_path, cases=cases), keep=3)
-    stop.set()
-    for reader in readers:
-        reader.join()
-    assert problems == []
-    assert reads[-1] in (8, 9)
+def test_killed_while_it_clears_up_after_a_kill_it_goes_on_clearing(tmp_path):
+    with Publisher(tmp_path) as publisher:
+        steps, _ = publisher.publish(1)
+        assert publisher.publish(2, step=steps // 2) is None
+        left = sum(len(list(p.rglob("*"))) for p in (tmp_path / "releases").glob(".building-*"))
+        assert left > 10
+        for step in range(1, left, 6):
+            assert publisher.publish(2, step=-step) is None
+            assert check_current(tmp_path) == 1
+        assert publisher.publish(2)
+    assert check_current(tmp_path) == 2
+    assert not list((tmp_path / "releases").glob(".*"))
+
+
+def test_readers_in_the_publishing_process_see_whole_releases_only(tmp_path):
+    publish_number(tmp_path, 1)
+    with Readers(tmp_path / "releases") as readers:
+        for number in range(2, 7):
+            publish_number(tmp_path, number)
+            assert check_current(tmp_path) == number
+    assert readers.problems == []
+    assert readers.seen <= set(range(1, 7)) and len(readers.seen) > 1
 
 
 def test_old_releases_go_and_the_current_one_stays(tmp_path):
     made = [publish_it(build(tmp_path, cases=n), keep=2).release_id for n in (3, 4, 5, 6)]
     assert {p.name for p in releases(tmp_path / "releases")} == set(made[-2:])
     assert current_release(tmp_path / "releases").release_id == made[-1]
+
+
+def test_an_earlier_release_is_destroyed_with_a_certificate_and_the_current_one_never(tmp_path):
+    home = build(tmp_path)
+    first, second = (publish_it(build(tmp_path, cases=n)).release_id for n in (3, 4))
+    for names in ([first, second], [first, "2020-01-01-0000000000"]):
+        with pytest.raises(ReleaseError):
+            destroy(home, names, dt.date(2026, 11, 1))
+    assert len(releases(home.releases_dir)) == 2, "nothing is destroyed when one of them cannot be"
+    destroy(home, [first], dt.date(2026, 11, 1))
+    assert [p.name for p in releases(home.releases_dir)] == [second]
+    told = json.loads((tmp_path / "vault" / "governance" / "certificates" / f"{first}.json").read_text())
+    assert told["destroyed_on"] == "2026-11-01" and "kinweave.duckdb" in told["files"]
+    assert [e["action"] for e in read_jsonl(tmp_path / "log" / "audit.jsonl")] == ["destroyed"]
 
 
 def test_published_files_cannot_be_written(tmp_path):

@@ -6,6 +6,7 @@ import json
 
 import duckdb
 import pytest
+import yaml
 
 from pipelines.releases import GateClosed, open_release, verify
 from pipelines.releases import people as ledgers
@@ -13,6 +14,7 @@ from pipelines.releases.signing import public_key, verify_folder
 from tests.releases.small_governed import (
     CONSENTS,
     CUT,
+    PARTIES,
     TABLES,
     build,
     changed,
@@ -20,6 +22,7 @@ from tests.releases.small_governed import (
     ids,
     only,
     publish_it,
+    renamed,
     rows,
     tables,
 )
@@ -69,6 +72,19 @@ def test_somebody_known_from_treatment_alone_is_known_to_nobody_without_consent(
     members = rows(release, "team", "brg_family_member", "family_id, person_id")
     assert ("F1", "T1") in members and ("F2", "T2") not in members
     assert not {"T1", "T2"} & ids(release, "agency", "brg_family_member")
+
+
+def test_being_chosen_because_treatment_knows_one_needs_consent_or_one_s_own_program(tmp_path):
+    """All five adults are clients of some program. M3 consents to treating providers; T2 is a client of the clinic."""
+    seen = only("clinic", datasets={"dim_person": {"columns": ["person_id"]}}, delivery={"ids": "shared"})
+    home = build(tmp_path, agreements=seen)
+    duckdb.sql(
+        "select 'T2' as person_id, 'behavioral_health' as source_system, 'X1~77' as source_record_id"
+    ).write_parquet(str(home.linkage_dir / "person_crosswalk.parquet"))
+    assert ids(publish_it(home), "clinic", "dim_person") == {"M3"}
+    parties = [{**p, "programs": ["X1"]} if p["id"] == "clinic" else p for p in PARTIES]
+    (home.agreements_dir / "parties.yml").write_text(yaml.safe_dump({"parties": parties}))
+    assert ids(publish_it(home), "clinic", "dim_person") == {"M3", "T2"}
 
 
 def test_family_counts_are_made_again_from_those_who_are_shown(release):
@@ -182,7 +198,7 @@ def test_a_description_cannot_become_a_formula_in_a_spreadsheet(tmp_path, monkey
 
     poisoned = small_governed.manifest()
     poisoned["nodes"]["model.kinweave.dim_site"]["columns"]["site_name"]["description"] = '=HYPERLINK("http://x","y")'
-    monkeypatch.setattr(small_governed, "manifest", lambda: poisoned)
+    monkeypatch.setattr(small_governed, "manifest", lambda of: poisoned)
     release = publish_it(build(tmp_path, agreements=only("public")))
     for path in release.folder.glob("partners/*/*.csv"):
         with path.open(newline="") as handle:
@@ -214,9 +230,6 @@ def test_a_sealed_folder_opens_with_the_recipient_s_key_alone(tmp_path):
     import tarfile
 
     import pyrage
-    import yaml
-
-    from tests.releases.small_governed import PARTIES
 
     identity = pyrage.x25519.Identity.generate()
     home = build(tmp_path, agreements=only("team", delivery={"ids": "shared", "encrypted": True}))
@@ -296,6 +309,26 @@ def test_a_protected_address_empties_places_and_leaves_the_rest(before, tmp_path
     assert ("C1", None) in rows(now, "team", "fct_enrollment_sbct", "person_id, site_id")
     assert {table for _, table in differing(before, everything(now))} == {
         "fct_removal", "dim_child", "fct_enrollment_sbct"}  # fmt: skip
+
+
+def test_a_protection_follows_a_person_whom_linkage_gives_another_id(tmp_path):
+    """Recorded for X; linkage found that X is C1, and that somebody in X was C2 after all: both are protected."""
+    home = build(tmp_path, agreements=only("team", delivery={"ids": "shared"}))
+    ledgers.protect_address(home, "X", recorded_on=CUT)
+    renamed(home, ("merge", "X", "C1"), ("split", "X", "C2"))
+    assert rows(publish_it(home), "team", "fct_removal", "person_id, county") == [
+        ("C1", None), ("C2", None), ("C5", "99001")]  # fmt: skip
+
+
+def test_a_consent_in_the_ledger_follows_a_merge(tmp_path):
+    home = build(tmp_path, agreements=only("team", legal_basis=["42 USC 671", "42 CFR 2.31", "34 CFR 303.414"]))
+    ledgers.record_consent(
+        home, person_id="X", regime="partc", recipient="court_team", purpose="court_team",
+        effective=dt.date(2026, 1, 1), expires=None, recorded_on=CUT,
+    )  # fmt: skip
+    assert "C1" not in ids(publish_it(home), "team", "fct_service")
+    renamed(home, ("merge", "X", "C1"))
+    assert "C1" in ids(publish_it(home), "team", "fct_service")
 
 
 def test_a_part_c_consent_in_the_ledger_opens_these_rows_until_it_is_revoked(tmp_path):

@@ -86,6 +86,8 @@ REFUSED = [
     "select * from pg_stat_activity",
     "select * from pg_stat_database",
     "select * from pg_locks",
+    "select * from pg_lock_status()",
+    "select * from pg_prepared_xact()",
     "select pg_stat_get_live_tuples('store_medicaid_agency.dim_child'::regclass)",
     "select pg_relation_size(oid) from pg_class where relname = 'dim_child'",
     "select pg_total_relation_size(oid) from pg_class where relname = 'dim_child'",

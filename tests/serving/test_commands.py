@@ -50,12 +50,18 @@ def test_prepare_load_grants_revoke_resume(server, home):
     assert (code, "partner_public dim_site (site_id, site_name)" in told) == (0, True)
     with psycopg.connect(server.uri("partner_public", "commands"), autocommit=True) as public:
         assert public.execute("select count(*) from dim_site").fetchone() == (2,)
-        assert run("revoke", "public", "--database", owner)[0] == 0
+        code, told = run("revoke", "pubic", "--home", home.root, "--database", owner)
+        assert (code, "knows no partner pubic" in told) == (1, True)
+        assert run("revoke", "public", "--home", home.root, "--database", owner)[0] == 0
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             public.execute("select count(*) from dim_site")
-        assert run("resume", "public", "--database", owner)[0] == 0
+        assert run("resume", "public", "--home", home.root, "--database", owner)[0] == 0
         assert run("load", "--home", home.root, "--database", owner)[0] == 0
         assert public.execute("select count(*) from dim_site").fetchone() == (2,)
+    assert run("password", "public", "--home", home.root, "--database", admin)[0] == 0
+    told = [(e["action"], e.get("partner")) for e in read_jsonl(log_of(home))][-4:]
+    assert told == [("serving stopped", "public"), ("serving resumed", "public"), ("served", None),
+                    ("password given", "public")]  # fmt: skip
 
 
 def test_what_is_missing_is_said_in_a_line(server, home, monkeypatch):
@@ -65,7 +71,7 @@ def test_what_is_missing_is_said_in_a_line(server, home, monkeypatch):
     assert (code, "set KINWEAVE_POSTGRES" in told) == (1, True)
     with psycopg.connect(server.uri(), autocommit=True) as connection:
         connection.execute("create database unprepared template template0")
-    code, told = run("revoke", "public", "--database", "host=/nowhere user=nobody dbname=none")
+    code, told = run("revoke", "public", "--home", home.root, "--database", "host=/nowhere user=nobody dbname=none")
     assert (code, "PostgreSQL" in told, "Traceback" in told) == (1, True, False)
 
 

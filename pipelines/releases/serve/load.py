@@ -141,6 +141,7 @@ def stop(database: str, partner: str) -> None:
     Its open sessions are refused from their next statement on; its rows go with the next load.
     """
     with _transaction(database) as cursor:
+        _known(cursor, partner)
         cursor.execute(
             f"insert into serving.stopped values ({quoted(partner)}, now()) on conflict (partner) do nothing"
         )
@@ -150,7 +151,14 @@ def stop(database: str, partner: str) -> None:
 def resume(database: str, partner: str) -> None:
     """Let the next load serve a stopped partner again. Raises :class:`ServeError`."""
     with _transaction(database) as cursor:
+        _known(cursor, partner)
         cursor.execute(f"delete from serving.stopped where partner = {quoted(partner)}")
+
+
+def _known(cursor: Any, partner: str) -> None:
+    """A misspelt name must not look as if somebody had been stopped."""
+    if not _all(cursor, f"select 1 from pg_catalog.pg_roles where rolname = {quoted(role_of(partner))}"):
+        raise ServeError(f"the database knows no partner {partner}")
 
 
 @contextmanager

@@ -26,11 +26,12 @@ _SESSION: dict[str, str] = {
     "temp_file_limit": "10GB",
 }
 #: Functions anybody may call in PostgreSQL and no partner needs: they write (large objects, the log), count the rows of
-#: tables one cannot read, or hold locks. Matched against the name in pg_catalog.
+#: tables one cannot read, tell what other sessions do, or hold locks. Matched against the name in pg_catalog.
 _FUNCTIONS = (
     r"^(lo_.*|lo(read|write)|be_lo_.*|pg_stat_get_.*|pg_stat_.*_snapshot.*|pg_.*_size|pg_(try_)?advisory_.*"
     r"|pg_logical_emit_message|pg_notify|pg_get_(shmem|backend).*|pg_export_snapshot"
-    r"|(query|table|cursor|schema|database)_to_xml.*|pg_(ls|read|stat)_.*|pg_sequence_last_value|pg_relation_file.*)$"
+    r"|(query|table|cursor|schema|database)_to_xml.*|pg_(ls|read|stat)_.*|pg_sequence_last_value|pg_relation_file.*"
+    r"|pg_lock_status|pg_prepared_xact|pg_(safe_snapshot_)?blocking_pids)$"
 )
 #: Views of counters, and of what other sessions do.
 _VIEWS = r"^(pg_stat_.*|pg_statio_.*|pg_locks|pg_prepared_xacts|pg_cursors|pg_sequences)$"
@@ -110,7 +111,7 @@ def _close_what_is_open(connection: psycopg.Connection[Any]) -> None:
         [_FUNCTIONS],
     ).fetchall():
         _run(connection, f"revoke execute on function {function} from public")
-        if str(function).startswith("pg_stat_get_"):
+        if str(function).startswith(("pg_stat_get_", "pg_lock_status", "pg_prepared_xact")):
             _run(connection, f"grant execute on function {function} to pg_monitor")
     _run(connection, "grant execute on function pg_try_advisory_xact_lock(bigint) to {owner}", owner=OWNER)
     # It ends sessions that hold on to what is to be taken away.
@@ -123,6 +124,7 @@ def _close_what_is_open(connection: psycopg.Connection[Any]) -> None:
         _run(connection, "revoke all on pg_catalog.{view} from public", view=str(view))
         _run(connection, "grant select on pg_catalog.{view} to pg_monitor", view=str(view))
     _run(connection, "grant select on pg_catalog.pg_locks to {owner}", owner=OWNER)
+    _run(connection, "grant execute on function pg_lock_status() to {owner}", owner=OWNER)
     shown = [
         str(r[0])
         for r in connection.execute(

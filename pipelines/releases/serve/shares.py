@@ -113,9 +113,7 @@ def role_of(partner: str) -> str:
 
 def span_of(agreement: Agreement, book: Book) -> Span:
     """The days on which ``agreement`` holds, its withdrawal and its successor counted in."""
-    later = [a.effective for a in book.agreements.values() if a.supersedes == agreement.agreement]
-    ends = [agreement.expires, *([agreement.withdrawn] if agreement.withdrawn else []), *later]
-    return Span(agreement.effective, min(ends))
+    return Span(agreement.effective, book.ends(agreement))
 
 
 def recipients(book: Book) -> list[str]:
