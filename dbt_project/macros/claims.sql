@@ -4,14 +4,17 @@
 
 {#- True when a diagnosis of the claim line is in the code list ``name``, with or without the dot. -#}
 {% macro has_diagnosis(name) -%}
-    list_has_any(
-        list_transform(
-            list_filter(
-                [dx1, dx2, dx3, dx4, dx5, dx6, dx7, dx8, dx9, dx10, dx11, dx12], lambda d:d is not null
-            ),
-            lambda d:replace(upper(d), '.', '')
-        ),
-        [{{ codes(name) }}]
+    {%- set written = [] -%}
+    {%- for code in var(name) -%}
+        {%- set plain = code | string | upper | replace(".", "") -%}
+        {%- do written.append("'" ~ plain ~ "'") -%}
+        {%- do written.append("'" ~ plain[:3] ~ "." ~ plain[3:] ~ "'") -%}
+    {%- endfor -%}
+    (
+        {%- for n in range(1, 13) -%}
+            coalesce(upper(dx{{ n }}) in ({{ written | join(", ") or "null" }}), false)
+            {{- " or " if not loop.last }}
+        {%- endfor -%}
     )
 {%- endmacro %}
 

@@ -91,7 +91,8 @@
                 treatment as t
                 on n.person_id = t.person_id
                 and t.from_date <= {{ cutoff() }}
-                and (t.from_date >= n.need_date or t.to_date >= n.need_date)
+                -- One comparison: DuckDB joins row by row where it finds an "or".
+                and greatest(t.from_date, t.to_date) >= n.need_date
             group by n.period_start, n.period_end, n.person_id, n.need_date
         ),
 

@@ -38,6 +38,21 @@ with
         where s.first_appt_date <= {{ cutoff() }} and coalesce(s.attended_flag, true)
     ),
 
+    -- Two joins: DuckDB joins row by row where it finds an "or".
+    answered as (
+        select n.period_start, n.person_id, n.need_id, s.first_appt_date
+        from needs as n
+        inner join services as s on n.person_id = s.person_id and n.need_id = s.need_id
+        union all
+        select n.period_start, n.person_id, n.need_id, s.first_appt_date
+        from needs as n
+        inner join
+            services as s
+            on n.person_id = s.person_id
+            and n.need_domain = s.need_domain
+            and s.first_appt_date >= n.index_date
+    ),
+
     served as (
         select
             n.period_start,
@@ -47,16 +62,11 @@ with
             n.index_date,
             -- greatest() passes over nulls: a need nobody met would have been met at once.
             case
-                when min(s.first_appt_date) is not null
-                then greatest(min(s.first_appt_date) - n.index_date, 0)
+                when min(a.first_appt_date) is not null
+                then greatest(min(a.first_appt_date) - n.index_date, 0)
             end as event_days
         from needs as n
-        left join
-            services as s
-            on n.person_id = s.person_id
-            and (
-                s.need_id = n.need_id or (s.need_domain = n.need_domain and s.first_appt_date >= n.index_date)
-            )
+        left join answered as a using (period_start, person_id, need_id)
         group by n.period_start, n.period_end, n.person_id, n.need_id, n.index_date
     ),
 

@@ -80,14 +80,20 @@ with
         from entered as e
     ),
 
-    -- Days are laid out one by one only for children who can have reached 457 of them and need the
-    -- cumulative rule.
+    -- Days are laid out one by one only for children who can have reached 457 of them, a longest visit
+    -- home or absence aside, and need the cumulative rule.
     cumulative_children as (
         select e.person_id
         from entered as e
+        left join
+            (
+                select removal_id, max(greatest(to_date - from_date, 0)) as days from away group by removal_id
+            ) as a using (removal_id)
         where e.person_id in (select person_id from calendar where is_cumulative)
         group by e.person_id
-        having sum(greatest(coalesce(e.end_date, {{ cutoff() }}) - e.entered_care_on, 0)) >= 457
+        having
+            sum(greatest(coalesce(e.end_date, {{ cutoff() }}) - e.entered_care_on - coalesce(a.days, 0), 0))
+            >= 457
     ),
 
     care_days as (

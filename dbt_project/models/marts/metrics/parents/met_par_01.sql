@@ -82,6 +82,21 @@ with
             or cpt_hcpcs in ({{ codes("mh_procedure_codes") }})
     ),
 
+    -- Two joins: DuckDB joins row by row where it finds an "or".
+    answered as (
+        {%- for same in ["need_id", "need_domain"] %}
+            select n.period_start, n.person_id, n.need_id, k.from_date
+            from needs as n
+            inner join
+                kept as k
+                on n.person_id = k.person_id
+                and n.{{ same }} = k.{{ same }}
+                and k.from_date <= {{ cutoff() }}
+                and greatest(k.from_date, k.to_date) >= n.index_date
+                {{ "union all" if not loop.last }}
+        {%- endfor %}
+    ),
+
     waits as (
         select
             n.period_start,
@@ -92,15 +107,10 @@ with
             n.index_date,
             -- greatest() passes over nulls: a need nobody met would have been met at once.
             case
-                when min(k.from_date) is not null then greatest(min(k.from_date), n.index_date) - n.index_date
+                when min(a.from_date) is not null then greatest(min(a.from_date), n.index_date) - n.index_date
             end as kept_days
         from needs as n
-        left join
-            kept as k
-            on n.person_id = k.person_id
-            and (k.need_id = n.need_id or k.need_domain = n.need_domain)
-            and k.from_date <= {{ cutoff() }}
-            and (k.from_date >= n.index_date or k.to_date >= n.index_date)
+        left join answered as a using (period_start, person_id, need_id)
         group by n.period_start, n.period_end, n.person_id, n.need_id, n.need_domain, n.index_date
     ),
 
