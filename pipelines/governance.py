@@ -127,9 +127,11 @@ def disclosures(
     from rich.table import Table
 
     from pipelines.releases import accounting
+    from pipelines.releases.people import must_be_known
 
     with _plainly():
         place = _home(home)
+        must_be_known(place, person)
         since = dt.date.today() - dt.timedelta(days=366 * years) if years else None
         rows = accounting.disclosures(place, person, since=since)
         accounting.audit(accounting.log_of(place), "account given", rows=len(rows))
@@ -270,10 +272,12 @@ def right_to_see(
 ) -> None:
     """Write everything the current release holds about one person, and who was told what of it."""
     from pipelines.releases import accounting
+    from pipelines.releases.people import must_be_known
     from pipelines.releases.publish import current_release
 
     with _plainly():
         place = _home(home)
+        must_be_known(place, person)
         tables = accounting.right_to_see(place, current_release(place.releases_dir).folder, person, out)
         accounting.audit(accounting.log_of(place), "right to see", tables=len(tables))
         typer.echo(f"{len(tables)} tables written to {out}")

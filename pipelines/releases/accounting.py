@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.releases.agreements import Book
-from pipelines.releases.manifest import canonical_json, read_manifest
+from pipelines.releases.manifest import ReleaseError, canonical_json, read_manifest
 from pipelines.releases.people import lineages
 from pipelines.releases.signing import signing_key
 from pipelines.storage import (
@@ -218,7 +218,19 @@ def certify_destruction(home: Home, folder: Path, day: dt.date) -> None:
 
 
 def record_destruction(home: Home, partner: str, release_id: str, proof: Path, *, on: dt.date) -> None:
-    """Note that a partner proved the destruction of its copy of a release. The proof's hash is kept, not the proof."""
+    """Note that a partner proved the destruction of its copy of a release. The proof's hash is kept, not the proof.
+
+    Raises :class:`ReleaseError` when the account knows of no such copy.
+    """
+    account = _accounts(home.root / "vault" / "governance") / f"{release_id}.parquet"
+    copies: list[Any] = []
+    if Path(release_id).name == release_id and account.exists():
+        with connect() as database:
+            copies = database.execute(
+                f"select 1 from read_parquet({quoted(account)}) where partner = $partner limit 1", {"partner": partner}
+            ).fetchall()
+    if not copies:
+        raise ReleaseError(f"nothing of release {release_id} about anybody went to {partner}")
     digest = hashlib.sha256(proof.read_bytes()).hexdigest()
     append_jsonl(
         home.root / "vault" / "governance" / "destructions.jsonl",

@@ -47,6 +47,8 @@ _PURPOSES: Mapping[Purpose, tuple[str, ...]] = {
 }
 #: Scopes of a consent that cover that, and when, somebody is in treatment.
 SCOPES = ("full_record", "attendance", "appointments")
+#: Scopes that can be recorded: those, and one for why somebody was discharged.
+_RECORDED_SCOPES = (*SCOPES, "discharge")
 #: The source in which being known at all tells of treatment (42 CFR 2.11, "records").
 TREATMENT = "behavioral_health"
 #: Purposes for which the rows of a tribe's people may be used without the tribe's approval: their own cases.
@@ -83,8 +85,11 @@ def record_consent(
     """Append a consent to the ledger and return its ID. Raises :class:`PeopleError` for what no consent can say."""
     if regime not in get_args(Regime) or recipient not in get_args(Kind) or purpose not in get_args(Purpose):
         raise PeopleError("regime, recipient and purpose are words of closed lists; see docs/governance.md")
+    if scope not in _RECORDED_SCOPES:
+        raise PeopleError(f"scope: one of {', '.join(_RECORDED_SCOPES)}")
     if expires is not None and expires <= effective:
         raise PeopleError("expires: the consent ends before it holds")
+    must_be_known(home, person_id)
     if not _RECIPIENTS[recipient] or not _PURPOSES[purpose]:
         raise PeopleError("nobody can consent to publication of their own rows")
     consent_id = f"C{secrets.token_hex(8)}"
@@ -117,8 +122,26 @@ def revoke_consent(home: Home, consent_id: str, *, received_on: dt.date, recorde
 
 
 def protect_address(home: Home, person_id: str, *, recorded_on: dt.date) -> None:
-    """Hide from every partner where a person lives or is served: counties and sites of their rows."""
+    """Hide from every partner where a person lives or is served: counties and sites of their rows.
+
+    Raises :class:`PeopleError` for an ID that linkage never gave out.
+    """
+    must_be_known(home, person_id)
     append_jsonl(ledger_dir(home) / "protected_addresses.jsonl", [{"person_id": person_id, "recorded_on": recorded_on}])
+
+
+def must_be_known(home: Home, person_id: str) -> None:
+    """Raise :class:`PeopleError` for an ID that linkage never gave out: a misspelt one would protect nobody."""
+    ledger = home.registry_dir / "person"
+    if not any(ledger.glob("*.parquet")):
+        return
+    with connect() as database:
+        source = f"read_parquet({quoted(ledger / '*.parquet')})"
+        found = database.execute(
+            f"select count(*) from {source} where id = $person or into_id = $person", {"person": person_id}
+        ).fetchall()
+    if found == [(0,)]:
+        raise PeopleError("there never was a person of this ID")
 
 
 def _known_by(lines: Iterable[Mapping[str, Any]], day: dt.date) -> list[Mapping[str, Any]]:

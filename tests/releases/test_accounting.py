@@ -7,9 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 from pipelines.cli import app
-from pipelines.releases import accounting, current_release, people
+from pipelines.releases import ReleaseError, accounting, current_release, people
 from pipelines.releases import agreements as rules
 from tests.releases.small_governed import CUT, SECRET, build, only, publish_it, renamed
+
+JURISDICTION = "name: Small\ntime_zone: America/Chicago\ncounties: [{fips: '99001', name: Alder}]\n"
 
 
 @pytest.fixture(scope="module")
@@ -100,9 +102,7 @@ def test_a_damaged_log_is_found(tmp_path, damage):
 
 def test_the_log_names_objects_and_never_a_person(home, tmp_path):
     runner = CliRunner()
-    (home.root / "jurisdiction.yml").write_text(
-        "name: Small\ntime_zone: America/Chicago\ncounties: [{fips: '99001', name: Alder}]\n"
-    )
+    (home.root / "jurisdiction.yml").write_text(JURISDICTION)
     done = runner.invoke(app, ["disclosures", "--home", str(home.root), "--person", "M1"])
     assert done.exit_code == 0 and "fct_bh_episode" in done.output
     out = home.root / "M1.json"
@@ -139,6 +139,9 @@ def test_what_a_partner_may_no_longer_keep_and_when_its_proof_is_due(home, tmp_p
     assert [r["partner"] for r in accounting.destructions_due(home, gone, dt.date(2026, 10, 2))] == ["team"]
     proof = tmp_path / "proof.txt"
     proof.write_text("destroyed")
+    for partner, release in (("taem", due[0]["release_id"]), ("team", "2020-01-01-0"), ("team", "../x")):
+        with pytest.raises(ReleaseError, match="nothing of release"):
+            accounting.record_destruction(home, partner, release, proof, on=dt.date(2027, 1, 5))
     accounting.record_destruction(home, "team", due[0]["release_id"], proof, on=dt.date(2027, 1, 5))
     assert "team" not in {r["partner"] for r in accounting.destructions_due(home, book, dt.date(2027, 2, 1))}
 
@@ -173,6 +176,7 @@ def test_the_register_names_every_agreement_in_force_and_escapes_what_it_prints(
         ({"regime": "hipaa"}, "closed lists"),
         ({"recipient": "public"}, "nobody can consent to publication"),
         ({"expires": dt.date(2026, 1, 1)}, "ends before it holds"),
+        ({"scope": "everything"}, "scope: one of full_record"),
     ],
 )
 def test_what_no_consent_can_say(tmp_path, change, words):
@@ -182,3 +186,14 @@ def test_what_no_consent_can_say(tmp_path, change, words):
     }  # fmt: skip
     with pytest.raises(people.PeopleError, match=words):
         people.record_consent(build(tmp_path), **{**given, **change})
+
+
+def test_a_misspelt_id_is_no_person_and_is_not_quietly_recorded(tmp_path):
+    made = build(tmp_path)
+    renamed(made, ("merge", "C1", "C9"))
+    people.protect_address(made, "C1", recorded_on=CUT)
+    with pytest.raises(people.PeopleError, match="never was a person of this ID"):
+        people.protect_address(made, "C7", recorded_on=CUT)
+    made.jurisdiction.write_text(JURISDICTION)
+    done = CliRunner().invoke(app, ["disclosures", "--home", str(made.root), "--person", "C7"])
+    assert done.exit_code == 1 and "never was a person" in done.output

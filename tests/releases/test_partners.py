@@ -314,8 +314,8 @@ def test_a_protected_address_empties_places_and_leaves_the_rest(before, tmp_path
 def test_a_protection_follows_a_person_whom_linkage_gives_another_id(tmp_path):
     """Recorded for X; linkage found that X is C1, and that somebody in X was C2 after all: both are protected."""
     home = build(tmp_path, agreements=only("team", delivery={"ids": "shared"}))
-    ledgers.protect_address(home, "X", recorded_on=CUT)
     renamed(home, ("merge", "X", "C1"), ("split", "X", "C2"))
+    ledgers.protect_address(home, "X", recorded_on=CUT)
     assert rows(publish_it(home), "team", "fct_removal", "person_id, county") == [
         ("C1", None), ("C2", None), ("C5", "99001")]  # fmt: skip
 
