@@ -84,7 +84,7 @@ class Home(Workspace):
 
     @property
     def files_dir(self) -> Path:
-        """Original bytes, named by their SHA-256, never changed."""
+        """Original bytes, named by their SHA-256: never changed, and destroyed only by an order of expunction."""
         return self.root / "raw" / "files"
 
     def delivery(self, system: str, table: str, delivery_id: str) -> Path:

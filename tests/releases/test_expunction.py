@@ -229,3 +229,28 @@ def test_files_that_were_never_read_are_named(home):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     assert [p.name for p in expunction.unread_files(home, "child_welfare", ["P-1"])] == ["cw.csv"]
+
+
+def test_the_command(home, monkeypatch):
+    from typer.testing import CliRunner
+
+    from pipelines.cli import app
+    from pipelines.night import Night
+
+    monkeypatch.setattr(Night, "contracts", {"child_welfare": agency()})
+    home.jurisdiction.write_text(
+        "name: Small\ntime_zone: America/Chicago\ncounties: [{fips: '99001', name: Alder}]\n", encoding="utf-8"
+    )
+    land(home, 1)
+
+    def expunge(system, number):
+        given = ["--home", str(home.root), "--system", system, "--record", number, "--order-date", "2026-09-01"]
+        return CliRunner().invoke(app, ["governance", "expunge", *given])
+
+    assert "there is no source chld" in expunge("chld", "P-1").output
+    done = expunge("child_welfare", "P-1")
+    assert "7 rows taken out of what was delivered, 6 original files destroyed" in done.output, done.output
+    assert "is it written as the source writes it?" in expunge("child_welfare", "p-1").output
+    actions = [e["action"] for e in read_jsonl(home.log_dir / "audit.jsonl")]
+    assert actions == ["expunction ordered", "original files destroyed", "expunction ordered"]
+    assert "P-1" not in (home.log_dir / "audit.jsonl").read_text()
