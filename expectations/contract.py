@@ -187,7 +187,8 @@ class PersonRows(_Strict):
     ``kind`` is ``primary`` (one row, one person record), ``alias`` (another name of a record) or ``address``
     (another address of a record). ``record_id`` names the columns that together are the source's person number;
     joined with ``~``. ``role`` is fixed, or read from a column through ``roles``; without either it is unknown
-    and linkage decides by age.
+    and linkage decides by age. ``valid_from`` and ``valid_to`` name the columns that say since when and until when a
+    name or an address held: households are made from the dated homes alone.
     """
 
     kind: Literal["primary", "alias", "address"] = "primary"
@@ -196,6 +197,8 @@ class PersonRows(_Strict):
     role: Literal["child", "adult"] | None = None
     role_column: str | None = None
     roles: dict[str, Literal["child", "adult"]] = {}
+    valid_from: str | None = None
+    valid_to: str | None = None
 
 
 class RelationshipRows(_Strict):
@@ -293,7 +296,7 @@ class Table(_Strict):
         for check in self.checks:
             used += check.fields
         for p in self.persons:
-            used += [*p.record_id, *([p.role_column] if p.role_column else [])]
+            used += [*p.record_id, *(c for c in (p.role_column, p.valid_from, p.valid_to) if c)]
         for r in self.relationships:
             used += [*r.person, *r.related, *(c for c in (r.code, r.valid_from, r.valid_to) if c)]
         for m in self.memberships:

@@ -101,7 +101,7 @@ PERSON_ATTRIBUTES: dict[str, tuple[str, str]] = {
     "state": ("varchar", "two-letter state"),
     "zip": ("varchar", "ZIP or ZIP+4"),
     "county": ("varchar", "county FIPS code"),
-    "address_role": ("varchar", "home, placement, mailing or office"),
+    "address_role": ("varchar", "home, placement, mailing, shelter or office"),
     "phone": ("varchar", "telephone number"),
     "race_ethnicity": ("varchar", "plain word where the source's code list has one, else as delivered"),
     "is_sealed": ("boolean", "record sealed by adoption or order"),

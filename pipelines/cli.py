@@ -145,6 +145,9 @@ def run(
         dt.datetime | None,
         typer.Option("--as-of", formats=["%Y-%m-%d"], help="Replay the night of this day, without publishing."),
     ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Score all pairs of records again, not only those that are new or changed.")
+    ] = False,
 ) -> None:
     """Land what lies in the drop folders, link, build, test and publish."""
     from pipelines import summary
@@ -153,7 +156,7 @@ def run(
     place, console = _home(home), _console()
     day = as_of.date() if as_of else None
     with _steps(console) as on_step:
-        outcome = run_night(place, as_of=day, on_step=on_step)
+        outcome = run_night(place, as_of=day, full=full, on_step=on_step)
     summary.show_outcome(console, Night(place, day), outcome)
     if not outcome.success:
         raise typer.Exit(1)

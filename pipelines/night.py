@@ -295,13 +295,15 @@ def run_night(
     as_of: dt.date | None = None,
     received_on: dt.date | None = None,
     job: str = JOB,
+    full: bool = False,
     on_step: Callable[[str, str], None] | None = None,
 ) -> Outcome:
     """Run the night as a Dagster job in this process and wait for it.
 
     ``as_of`` replays an earlier night without publishing; ``received_on`` is the day new files count as received
-    (today, unless said). ``on_step(step, state)`` is called as steps start, succeed
-    or fail. Raises :class:`NightBusy` when another run holds the deployment and :class:`SettingsError` when the
+    (today, unless said); ``full`` scores every pair of records again, instead of those that are new or changed.
+    ``on_step(step, state)`` is called as steps start, succeed or fail.
+    Raises :class:`NightBusy` when another run holds the deployment and :class:`SettingsError` when the
     deployment cannot be read; a failed step is reported in the outcome, and told to whom alerts go.
     """
     import dagster as dg
@@ -325,6 +327,7 @@ def run_night(
                         home=str(home.root),
                         as_of=as_of.isoformat() if as_of else "",
                         received_on=received_on.isoformat() if received_on else "",
+                        full=full,
                         is_locked=True,
                     )
                 },

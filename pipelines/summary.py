@@ -36,6 +36,7 @@ _WORDS = {
     "person_scores": "scoring pairs (Splink)",
     "person_crosswalk": "people and their IDs",
     "families": "families",
+    "household_member": "households",
     "warehouse": "warehouse, measures, tests (dbt)",
     "release": "release",
 }

@@ -46,6 +46,8 @@ LINKAGE_INPUTS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "source_table": ("varchar", "table the row came from"),
             "record_role": ("varchar", "child or adult where the source says so"),
             **PERSON_ATTRIBUTES,
+            "valid_from": ("date", "first day the name or address held, where stated"),
+            "valid_to": ("date", "day it ended, where stated"),
             "delivered_on": ("date", "date of the delivery the row came with"),
         },
     ),
@@ -306,6 +308,8 @@ def _person_rows(contract: Contract, table: Table, rows: PersonRows) -> str:
     values = {
         "source_record_id": _joined(table, rows.record_id),
         "row_kind": literal(rows.kind),
+        "valid_from": _day(table, rows.valid_from),
+        "valid_to": _day(table, rows.valid_to),
         "delivered_on": "_delivered_on",
     }
     if rows.role_column:

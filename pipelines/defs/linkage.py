@@ -61,7 +61,7 @@ def person_scores(deployment: Deployment) -> Iterator[dg.MaterializeResult | dg.
 
     night = deployment.night
     folder, model = night.workspace.linkage_dir, night.model_dir()
-    summary = linkage.score(folder, model)
+    summary = linkage.score(folder, model, full=deployment.full)
     yield dg.MaterializeResult(["linkage", "person_scores"], metadata=counts(summary))
     drift = linkage.check_drift(folder, model)
     told = list(drift["drifted_names"])
@@ -189,6 +189,25 @@ def families(deployment: Deployment) -> Iterator[dg.MaterializeResult | dg.Asset
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"people_in_largest_family": largest, "limit": limits.max_family_size},
     )
+
+
+@dg.multi_asset(
+    specs=[
+        _spec(
+            "household_member",
+            "Who lived at one home address, and when; for description, never for identity or family.",
+            [["linkage", "person_crosswalk"]],
+        )
+    ],
+    name="household_member",
+)
+def household_member(deployment: Deployment) -> Iterator[dg.MaterializeResult]:
+    """Slice the dated homes into households. The table stays in the vault: no model and no release reads it."""
+    import linkage
+
+    night = deployment.night
+    summary = linkage.build_households(night.workspace.staged_dir, night.workspace.linkage_dir, night.secret())
+    yield dg.MaterializeResult(["linkage", "household_member"], metadata=counts(summary))
 
 
 @dg.multi_asset(

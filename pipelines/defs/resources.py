@@ -31,12 +31,14 @@ GROUPS = {
 class Deployment(dg.ConfigurableResource):
     """The deployment a run works on. Without ``home`` it is found as the command line finds it.
 
-    The lock is held from the first step to the last; ``is_locked`` says that the caller holds it already.
+    ``full`` scores every pair of records again, whatever has changed. The lock is held from the first step to the last;
+    ``is_locked`` says that the caller holds it already.
     """
 
     home: str = ""
     as_of: str = ""
     received_on: str = ""
+    full: bool = False
     is_locked: bool = False
 
     _night: Night = PrivateAttr()

@@ -44,7 +44,7 @@ def test_every_mart_and_measure_is_an_asset(graph):
 def test_linkage_and_release_are_assets(graph):
     assert keys_under(graph, "linkage") >= {
         "person_records", "person_scores", "person_crosswalk", "person_facts", "match_rates", "parent_child",
-        "family_member",
+        "family_member", "household_member",
     }  # fmt: skip
     assert keys_under(graph, "releases") == {"warehouse"}
 
@@ -69,6 +69,17 @@ def test_linkage_waits_for_staging_and_the_marts_wait_for_linkage(graph):
         "marts/dim_person",
         "metrics/met_prm_01",
     } <= before_release
+
+
+def test_households_stay_in_the_vault(graph):
+    # Nothing is made from them: neither a model nor a release nor a partner's folder.
+    below = {
+        k.to_user_string()
+        for k in graph.get_all_asset_keys()
+        if "linkage/household_member" in ancestors(graph, *k.path)
+    }
+    assert below == set()
+    assert not [p for p in MODELS.rglob("*.*") if p.suffix in (".sql", ".yml") and "household_member" in p.read_text()]
 
 
 def test_groups_read_as_the_flow_in_alphabetical_order(graph):

@@ -39,6 +39,8 @@ select
     cast(null as varchar) as mother_first_name,
     cast(null as varchar) as mother_last_name,
     cast(null as varchar) as case_key,
+    cast(null as date) as valid_from,
+    cast(null as date) as valid_to,
     _delivered_on as delivered_on
 from {{ source('behavioral_health', 'clients') }}
 where

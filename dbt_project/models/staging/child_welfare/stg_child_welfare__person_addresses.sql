@@ -9,7 +9,7 @@ select
         when 'HOME' then 'home'
         when 'PLCMT' then 'placement'
         when 'MAIL' then 'mailing'
-        when 'SHELTER' then 'home'
+        when 'SHELTER' then 'shelter'
         when 'OFFICE' then 'office'
     end as address_type_cd_meaning,
     city,

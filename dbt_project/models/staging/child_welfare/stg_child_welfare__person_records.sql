@@ -37,6 +37,8 @@ select
     cast(null as varchar) as mother_first_name,
     cast(null as varchar) as mother_last_name,
     cast(null as varchar) as case_key,
+    cast(null as date) as valid_from,
+    cast(null as date) as valid_to,
     _delivered_on as delivered_on
 from {{ source('child_welfare', 'persons') }}
 where
@@ -77,6 +79,8 @@ select
     cast(null as varchar) as mother_first_name,
     cast(null as varchar) as mother_last_name,
     cast(null as varchar) as case_key,
+    cast(null as date) as valid_from,
+    cast(null as date) as valid_to,
     _delivered_on as delivered_on
 from {{ source('child_welfare', 'person_names') }}
 where
@@ -114,7 +118,7 @@ select
         when 'HOME' then 'home'
         when 'PLCMT' then 'placement'
         when 'MAIL' then 'mailing'
-        when 'SHELTER' then 'home'
+        when 'SHELTER' then 'shelter'
         when 'OFFICE' then 'office'
     end as address_role,
     phone,
@@ -124,6 +128,8 @@ select
     cast(null as varchar) as mother_first_name,
     cast(null as varchar) as mother_last_name,
     cast(null as varchar) as case_key,
+    start_date as valid_from,
+    end_date as valid_to,
     _delivered_on as delivered_on
 from {{ source('child_welfare', 'person_addresses') }}
 where

@@ -39,6 +39,8 @@ select
     mother_first_name,
     mother_last_name,
     cast(null as varchar) as case_key,
+    cast(null as date) as valid_from,
+    cast(null as date) as valid_to,
     _delivered_on as delivered_on
 from {{ source('court_team', 'enrollments') }}
 where
@@ -79,6 +81,8 @@ select
     cast(null as varchar) as mother_first_name,
     cast(null as varchar) as mother_last_name,
     cast(null as varchar) as case_key,
+    cast(null as date) as valid_from,
+    cast(null as date) as valid_to,
     _delivered_on as delivered_on
 from {{ source('court_team', 'needs_referrals') }}
 where
@@ -121,6 +125,8 @@ select
     cast(null as varchar) as mother_first_name,
     cast(null as varchar) as mother_last_name,
     cast(null as varchar) as case_key,
+    cast(null as date) as valid_from,
+    cast(null as date) as valid_to,
     _delivered_on as delivered_on
 from {{ source('court_team', 'screenings') }}
 where
@@ -163,6 +169,8 @@ select
     cast(null as varchar) as mother_first_name,
     cast(null as varchar) as mother_last_name,
     cast(null as varchar) as case_key,
+    cast(null as date) as valid_from,
+    cast(null as date) as valid_to,
     _delivered_on as delivered_on
 from {{ source('court_team', 'ace_scores') }}
 where
@@ -205,6 +213,8 @@ select
     cast(null as varchar) as mother_first_name,
     cast(null as varchar) as mother_last_name,
     cast(null as varchar) as case_key,
+    cast(null as date) as valid_from,
+    cast(null as date) as valid_to,
     _delivered_on as delivered_on
 from {{ source('court_team', 'parent_partners') }}
 where
