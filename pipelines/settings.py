@@ -17,7 +17,16 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -148,6 +157,18 @@ class Period(_Strict):
 #: A code or name that goes into SQL: letters, digits, and what codes are written with.
 Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._&/-]*$")]
 Days = Annotated[int, Field(ge=1, le=3650)]
+
+
+def _adds_up(mix: dict[int, float]) -> dict[int, float]:
+    if abs(sum(mix.values()) - 1) > 0.001:
+        raise ValueError("the weights of an age mix add up to 1")
+    return mix
+
+
+#: The age in months a group stays under, and the group's weight.
+AgeMix = Annotated[
+    dict[Annotated[int, Field(ge=1, le=216)], Annotated[float, Field(gt=0, le=1)]], AfterValidator(_adds_up)
+]
 Stratum = Literal[
     "all", "site", "county", "race_eth", "race_any", "age_band", "sex", "icwa", "entry_year", "prior_removal",
     "substance_use_removal",
@@ -166,6 +187,7 @@ class Parameters(_Strict):
     prm_01_thv_adjustment: bool | None = None
     metric_strata: list[Stratum] | None = None
     measure_tiers: list[Literal["core", "second_wave", "extended"]] | None = None
+    age_standard: dict[Code, AgeMix] | None = None
     disparity_reference: Code | None = None
     match_rate_floor: float | None = Field(default=None, ge=0, le=1)
     p5_exclude_thv_days: bool | None = None

@@ -247,6 +247,20 @@
 
     framed as ({{ with_empty_periods("counted", measures, periods) }}),
 
+    {%- set is_mature -%}
+        {% if matures_on is not none %} {{ matures_on }} <= {{ cutoff() }}
+        {% elif follow_up_months is none %} true
+        {% else %} {{ add_months("period_end", follow_up_months) }} <= {{ cutoff() }}
+        {% endif %} as is_mature
+    {%- endset %}
+    {%- set standardised = age_standardised(
+        measures,
+        "count(*) filter (where s.is_observable and s.is_numerator)",
+        "count(*) filter (where s.is_observable)",
+        "(events / exposure) * (1 - events / exposure) / exposure",
+    ) %}
+    {{ standardised }}
+
     summary as (
         select
             *,
@@ -254,11 +268,13 @@
             {{ wilson_low("numerator", "denominator") }} as ci_low,
             {{ wilson_high("numerator", "denominator") }} as ci_high,
             'wilson' as ci_method,
-            {% if matures_on is not none %} {{ matures_on }} <= {{ cutoff() }}
-            {% elif follow_up_months is none %} true
-            {% else %} {{ add_months("period_end", follow_up_months) }} <= {{ cutoff() }}
-            {% endif %} as is_mature
+            {{ is_mature }}
         from framed
+        {%- if standardised | trim %}
+            union all by name
+            select * exclude (standard_error), {{ is_mature }}
+            from standardised
+        {%- endif %}
     )
 
     {{ standard_rows("summary", needs, version, linked, show_immature) }}

@@ -60,6 +60,83 @@
 {%- endmacro %}
 
 {#-
+    CTEs ending in ``standardised``: of each measure with an age mix in the variable age_standard, the directly
+    standardised value of every group, variant age_standardised: the age groups' own values, weighted alike everywhere (not
+    the federal risk-standardised performance). Of the variants the federal one is taken where there is one. ``events``,
+    ``exposure`` and ``variance`` (of events / exposure, from the columns events and exposure) are SQL over rows of
+    ``stratified`` s. No value where an age group with a weight has nobody in it. Columns numerator, denominator, value,
+    ci_low, ci_high. Nothing at all without such a measure.
+-#}
+{% macro age_standardised(measures, events, exposure, variance, scale=1) -%}
+    {%- set cells = [] -%}
+    {%- for metric_id in measures | map(attribute=0) | unique if metric_id in var("age_standard") -%}
+        {%- set variants = measures | selectattr(0, "equalto", metric_id) | map(attribute=1) | list -%}
+        {%- set base = "federal_comparable" if "federal_comparable" in variants else variants[0] -%}
+        {%- set before = namespace(months=0) -%}
+        {%- set mix = var("age_standard")[metric_id] -%}
+        {%- for months in mix | map("int") | sort -%}
+            {%- set weight = mix[months] if months in mix else mix[months | string] -%}
+            {%- do cells.append("('" ~ metric_id ~ "', '" ~ base ~ "', " ~ before.months ~ ", " ~ months ~ ", " ~ weight ~ ", " ~ mix | length ~ ")") -%}
+            {%- set before.months = months -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {%- if cells %}
+        age_groups as (
+            select
+                s.metric_id,
+                s.period_start,
+                s.period_end,
+                s.stratum_site,
+                s.stratum_type,
+                s.stratum_value,
+                w.from_months,
+                w.weight,
+                w.group_count,
+                {{ events }} as events,
+                {{ exposure }} as exposure
+            from stratified as s
+            inner join {{ ref("dim_person") }} as d on s.person_id = d.person_id
+            inner join
+                (values {{ cells | join(", ") }}) as w(
+                    metric_id, variant, from_months, to_months, weight, group_count
+                )
+                on s.metric_id = w.metric_id
+                and s.variant = w.variant
+                and s.index_date >= cast(d.dob + to_months(w.from_months) as date)
+                and s.index_date < cast(d.dob + to_months(w.to_months) as date)
+            where s.exclusion is null and s.stratum_value is not null and s.stratum_type <> 'age_band'
+            group by all
+            having exposure > 0
+        ),
+
+        standardised as (
+            select
+                metric_id,
+                'age_standardised' as variant,
+                period_start,
+                period_end,
+                stratum_site,
+                stratum_type,
+                stratum_value,
+                sum(events) as numerator,
+                sum(exposure) as denominator,
+                0 as n_not_observable,
+                '{}' as n_excluded_by_rule,
+                case
+                    when count(*) = max(group_count)
+                    then round({{ scale }} * sum(weight * events / exposure), 9)
+                end as value,
+                {{ scale }} * sqrt(sum(power(weight, 2) * {{ variance }})) as standard_error,
+                round(greatest(value - {{ z95() }} * standard_error, 0), 6) as ci_low,
+                round(value + {{ z95() }} * standard_error, 6) as ci_high,
+                'normal' as ci_method
+            from age_groups
+            group by all
+        ),
+    {%- endif %}
+{%- endmacro %}
+
+{#-
     Standard rows of a rate: events per ``scale`` of exposure. ``units`` as for proportion_rows, with events and exposure
     in place of is_observable and is_numerator. numerator is the events, denominator the exposure.
 -#}
@@ -86,6 +163,11 @@
 
     framed as ({{ with_empty_periods("counted", measures) }}),
 
+    {%- set standardised = age_standardised(
+        measures, "sum(s.events)", "sum(s.exposure)", "events / power(exposure, 2)", scale
+    ) %}
+    {{ standardised }}
+
     summary as (
         select
             *,
@@ -95,6 +177,13 @@
             'garwood' as ci_method,
             {{ add_months("period_end", follow_up_months) }} <= {{ cutoff() }} as is_mature
         from framed
+        {%- if standardised | trim %}
+            union all by name
+            select
+                * exclude (standard_error),
+                {{ add_months("period_end", follow_up_months) }} <= {{ cutoff() }} as is_mature
+            from standardised
+        {%- endif %}
     )
 
     {{ standard_rows("summary", needs, version) }}

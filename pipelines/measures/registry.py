@@ -244,7 +244,8 @@ def page(definition: Definition, benchmarks: Iterable[Mapping[str, str]], earlie
         ("Sources", ", ".join(d.sources)),
         (
             "Linkage",
-            "linked across systems: each row shows the share that could be seen; those who could not are not counted"
+            "linked across systems: each row shows the share that could be seen; those who could not are not counted."
+            " How far the number hangs on the linkage threshold: `kinweave linkage-range`"
             if d.linkage_scope == "linked"
             else "within one system's own numbers, or joined through the child alone",
         ),
@@ -295,7 +296,9 @@ def overview(registry: Mapping[str, Definition], not_built: Iterable[NotBuilt]) 
             "- **not built**: the reason says what is missing.",
             "- **not measured**: outside what this warehouse is for.\n",
             "Numbers of two bases (entry cohort, exit cohort, stock …) are never drawn on one axis.\n",
-            "How far the linked measures hang on the linkage threshold: `kinweave linkage-range`. How near a demo's"
+            "How far the linked measures hang on the linkage threshold: `kinweave linkage-range`. It takes two more"
+            " builds of the warehouse, so it is no part of the night, and the ranges stand in a file of their own"
+            " (`quality/linkage_ranges.parquet`), not in the rows. How near a demo's"
             " numbers are to the simulation's truth, and why not nearer: [the measures against the truth]"
             "(../measures-against-truth.md). The catalogue's worked answers and the tests that hold them:"
             " `tests/warehouse/cases/worked_answers.yml`.\n",

@@ -49,6 +49,7 @@
     ["met_ftm_04", "second_wave"],
     ["met_ftm_05", "second_wave"],
     ["met_hlt_01", "core"],
+    ["met_hlt_02", "second_wave"],
     ["met_kin_01", "core"],
     ["met_kin_02", "second_wave"],
     ["met_kin_04", "second_wave"],
