@@ -16,7 +16,10 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
+
+import duckdb
 
 from pipelines.releases import current_release, open_release, verify
 from pipelines.releases.signing import public_key, verify_folder
@@ -25,7 +28,9 @@ REPOSITORY = Path(__file__).parents[2]
 PARTNERS = ("team", "public")
 #: Folder -> tables that hold as many rows as the number of the publication.
 TOLD_BY = {"": ("fct_bh_episode", "dim_site"), "team": ("fct_bh_episode", "dim_site"), "public": ("dim_site",)}
-_CHANGES = frozenset(f"os.{name}" for name in ("rename", "remove", "mkdir", "rmdir", "chmod", "truncate", "link"))
+_CHANGES = frozenset(
+    f"os.{name}" for name in ["rename", "remove", "mkdir", "rmdir", "chmod", "truncate", "link", "symlink"]
+)
 
 
 # --- in the child ----------------------------------------------------------------------------------------------
@@ -79,6 +84,9 @@ def _publish_and_die(root, number, step):
             where = details[0]
             change(event, os.fsdecode(where) if isinstance(where, str | bytes | os.PathLike) else _path(where))
 
+    # The tables are tiny: starting threads for them is most of the work.
+    connect = duckdb.connect
+    duckdb.connect = lambda *a, **more: connect(*a, **{**more, "config": {**more.get("config", {}), "threads": 1}})
     # A kill is no power cut: what was written stays written, so waiting for the disc would only take time.
     os.fsync = lambda descriptor: change("fsync", _path(descriptor))
     sys.addaudithook(hook)
@@ -109,6 +117,8 @@ def _serve(root):
             try:
                 os.write(outside, _publish_and_die(root, number, step).encode())
                 code = 0
+            except BaseException:
+                traceback.print_exc()
             finally:
                 sys.stderr.flush()
                 os._exit(code)

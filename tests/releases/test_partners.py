@@ -9,7 +9,9 @@ import pytest
 import yaml
 
 from pipelines.releases import GateClosed, open_release, verify
+from pipelines.releases import agreements as rules
 from pipelines.releases import people as ledgers
+from pipelines.releases.asking import against_release
 from pipelines.releases.signing import public_key, verify_folder
 from tests.releases.small_governed import (
     CONSENTS,
@@ -380,6 +382,28 @@ def test_a_column_of_a_denied_class_closes_the_gate_for_everyone(tmp_path):
     denied = changed("court", datasets={"fct_bh_episode": {"columns": ["person_id", "admit_date"]}})
     with pytest.raises(GateClosed, match=r"fct_bh_episode\.admit_date: carries class sud_p2, which is denied"):
         publish_it(build(tmp_path, agreements=denied))
+
+
+def test_an_error_is_met_at_the_desk_before_the_night_meets_it(release, tmp_path):
+    """A column that is not there, a denied class, a value no row has, a site the jurisdiction has not."""
+    wrong = {
+        "dim_child": {"columns": ["person_id", "nowhere"], "rows": {"first_site_id": ["alder", "aldr"]}},
+        "fct_hearing": {"columns": ["hearing_id", "outcome"], "classes_denied": ["court"]},
+    }
+    home = build(tmp_path, agreements=only("team", datasets=wrong, people={"sites": ["alder", "oak"]}))
+    book = rules.load(home.agreements_dir)
+    assert against_release(book, release.folder, {"alder", "birch"}, CUT) == (
+        [
+            "A-1: datasets.dim_child.nowhere: there is no such column",
+            "A-1: datasets.fct_hearing.outcome: carries class court, which is denied",
+        ],
+        [
+            "A-1: people.sites: jurisdiction.yml has no site oak",
+            "A-1: datasets.dim_child.rows.first_site_id: no row has aldr",
+        ],
+    )
+    assert against_release(book, release.folder, set(), dt.date(2027, 1, 1)) == ([], []), "it has ended"
+    assert against_release(book, tmp_path, set(), CUT) is None
 
 
 def test_a_table_that_nobody_described_can_be_in_no_agreement(tmp_path):
