@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -29,8 +30,17 @@ governance = typer.Typer(
 )
 
 
-def _day(given: dt.datetime | None) -> dt.date:
-    return given.date() if given else dt.date.today()
+def _day(given: dt.datetime | None, home: Path | None = None) -> dt.date:
+    """The day asked for; else today where the jurisdiction is, as the night has it, wherever this machine is."""
+    if given:
+        return given.date()
+    from pipelines.settings import SettingsError, find_home, load_jurisdiction
+
+    try:
+        zone = ZoneInfo(load_jurisdiction(find_home(home)).time_zone)
+    except SettingsError:
+        return dt.date.today()
+    return dt.datetime.now(zone).date()
 
 
 def _home(given: Path | None) -> Home:
@@ -70,14 +80,14 @@ def check(
 
     with _plainly():
         book = load(folder or _home(home).agreements_dir)
-        for partner, held in book.partners(_day(on)).items():
+        for partner, held in book.partners(_day(on, home)).items():
             for agreement in held:
                 columns = sum(len(d.columns) for d in agreement.datasets.values())
                 typer.echo(
                     f"{partner}: {agreement.agreement} until {agreement.expires}, {len(agreement.datasets)} tables,"
                     f" {columns} columns, for {', '.join(agreement.purposes)}"
                 )
-        compared = _compared(book, home, _day(on))
+        compared = _compared(book, home, _day(on, home))
         if compared is None:
             typer.echo(f"{len(book.agreements)} agreements can be read; no release here to compare their columns with")
             return
@@ -132,7 +142,7 @@ def disclosures(
     with _plainly():
         place = _home(home)
         must_be_known(place, person)
-        since = dt.date.today() - dt.timedelta(days=366 * years) if years else None
+        since = _day(None, home) - dt.timedelta(days=366 * years) if years else None
         rows = accounting.disclosures(place, person, since=since)
         accounting.audit(accounting.log_of(place), "account given", rows=len(rows))
         table = Table("when", "release", "to", "agreement", "what", "rows", "why", "ground", "consents")
@@ -165,7 +175,7 @@ def consent(
         place = _home(home)
         number = people.record_consent(
             place, person_id=person, regime=regime, recipient=recipient, purpose=purpose, scope=scope,  # type: ignore[arg-type]
-            effective=effective.date(), expires=expires.date() if expires else None, recorded_on=dt.date.today(),
+            effective=effective.date(), expires=expires.date() if expires else None, recorded_on=_day(None, home),
         )  # fmt: skip
         accounting.audit(accounting.log_of(place), "consent recorded", consent=number)
         typer.echo(number)
@@ -182,7 +192,7 @@ def revoke(
 
     with _plainly():
         place = _home(home)
-        people.revoke_consent(place, consent_id, received_on=received.date(), recorded_on=dt.date.today())
+        people.revoke_consent(place, consent_id, received_on=received.date(), recorded_on=_day(None, home))
         accounting.audit(accounting.log_of(place), "consent revoked", consent=consent_id)
         typer.echo("recorded: the next release is without it")
 
@@ -194,7 +204,7 @@ def protect_address(person: PersonOption, home: HomeOption = None) -> None:
 
     with _plainly():
         place = _home(home)
-        people.protect_address(place, person, recorded_on=dt.date.today())
+        people.protect_address(place, person, recorded_on=_day(None, home))
         accounting.audit(accounting.log_of(place), "address protected")
         typer.echo("recorded: the next release shows no county, site or provider of theirs")
 
@@ -244,7 +254,7 @@ def destroy(
     with _plainly():
         place = _home(home)
         with night_lock(place):
-            destroy_releases(place, releases, _day(on))
+            destroy_releases(place, releases, _day(on, home))
         typer.echo(f"{len(releases)} releases destroyed; certificates in vault/governance/certificates")
 
 
@@ -260,7 +270,9 @@ def register(
 
     with _plainly():
         place = _home(home)
-        write_atomic(out, accounting.register(load(place.agreements_dir), _day(on), load_jurisdiction(place.root).name))
+        write_atomic(
+            out, accounting.register(load(place.agreements_dir), _day(on, home), load_jurisdiction(place.root).name)
+        )
         typer.echo(f"written to {out}")
 
 
@@ -291,7 +303,7 @@ def destructions(home: HomeOption = None, on: DayOption = None) -> None:
 
     with _plainly():
         place = _home(home)
-        rows = accounting.destructions_due(place, load(place.agreements_dir), _day(on))
+        rows = accounting.destructions_due(place, load(place.agreements_dir), _day(on, home))
         for row in rows:
             late = " OVERDUE" if row["is_overdue"] else ""
             typer.echo(
@@ -314,7 +326,7 @@ def destroyed(
     from pipelines.releases import accounting
 
     with _plainly():
-        accounting.record_destruction(_home(home), partner, release_id, proof, on=_day(on))
+        accounting.record_destruction(_home(home), partner, release_id, proof, on=_day(on, home))
         typer.echo("noted")
 
 

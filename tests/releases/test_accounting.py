@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from zoneinfo import ZoneInfo
 
 import pytest
 from typer.testing import CliRunner
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 from pipelines.cli import app
 from pipelines.releases import ReleaseError, accounting, current_release, people
 from pipelines.releases import agreements as rules
+from pipelines.storage import read_jsonl
 from tests.releases.small_governed import CUT, SECRET, build, only, publish_it, renamed
 
 JURISDICTION = "name: Small\ntime_zone: America/Chicago\ncounties: [{fips: '99001', name: Alder}]\n"
@@ -197,3 +199,18 @@ def test_a_misspelt_id_is_no_person_and_is_not_quietly_recorded(tmp_path):
     made.jurisdiction.write_text(JURISDICTION)
     done = CliRunner().invoke(app, ["disclosures", "--home", str(made.root), "--person", "C7"])
     assert done.exit_code == 1 and "never was a person" in done.output
+
+
+def test_today_is_where_the_jurisdiction_is_whatever_the_machine_s_clock_says(tmp_path):
+    """Twenty-six hours lie between these zones, so they never have the same date."""
+    told = {}
+    for zone in ("Pacific/Kiritimati", "Etc/GMT+12"):
+        made = build(tmp_path / zone.replace("/", "-"))
+        made.jurisdiction.write_text(JURISDICTION.replace("America/Chicago", zone))
+        before = dt.datetime.now(ZoneInfo(zone)).date()
+        done = CliRunner().invoke(app, ["governance", "protect-address", "--home", str(made.root), "--person", "C1"])
+        assert done.exit_code == 0
+        (line,) = read_jsonl(made.root / "vault" / "governance" / "protected_addresses.jsonl")
+        told[zone] = dt.date.fromisoformat(line["recorded_on"])
+        assert told[zone] in (before, dt.datetime.now(ZoneInfo(zone)).date())
+    assert told["Pacific/Kiritimati"] > told["Etc/GMT+12"]
