@@ -50,6 +50,21 @@ def _load(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
     """)
 
 
+def _kept_apart(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
+    """``kept_apart``: people a reviewer says are two, both ways round."""
+    path = linkage_dir / "constraints_in_force.parquet"
+    con.execute("create table kept_apart (one varchar, other varchar)")
+    if path.exists():
+        con.execute(f"""
+        insert into kept_apart
+        with said as (
+            select distinct a.person_id as one, b.person_id as other from read_parquet({quoted(path)}) c
+            join known a on a.rid = c.rid_a join known b on b.rid = c.rid_b
+            where c.kind = 'cannot' and c.reason = 'reviewer'
+        ) select one, other from said union select other, one from said
+        """)
+
+
 def _edges(con: duckdb.DuckDBPyConnection) -> None:
     """``edge``: stated parents lifted to people; ``family_review``: what cannot be true."""
     con.execute(f"""
@@ -84,7 +99,8 @@ def _edges(con: duckdb.DuckDBPyConnection) -> None:
     """)
     con.execute("create table edge as select * exclude (problem) from lifted where problem is null")
     # A second mother (or father) with one record alone, who could be the first by her own given name or birth
-    # date: one parent the linkage dared not join. The better known is published, a reviewer sees both.
+    # date: one parent the linkage dared not join. The better known is published until a reviewer has said that they
+    # are two.
     con.execute("""
     create table same_parent as
     with beside as (
@@ -94,6 +110,7 @@ def _edges(con: duckdb.DuckDBPyConnection) -> None:
           and b.role in ('mother', 'father', 'parent') and (a.role = b.role or 'parent' in (a.role, b.role))
     )
     select distinct n.child, n.parent, n.better from beside n
+    anti join kept_apart k on k.one = n.parent and k.other = n.better
     join known a on a.person_id = n.parent join known b on b.person_id = n.better
     where list_has_any(a.first_forms, b.first_forms) or jaro_winkler_similarity(a.first_std, b.first_std) >= 0.8
        or damerau_levenshtein(a.dob, b.dob) <= 1
@@ -178,6 +195,7 @@ def build_families(
     con = connect(spill_dir=linkage_dir / "spill")
     try:
         _load(con, linkage_dir)
+        _kept_apart(con, linkage_dir)
         _edges(con)
         _anchors(con)
         # The registry follows children: a birth family and an adoptive family of one child are two groups.
@@ -203,7 +221,13 @@ def _write(con: duckdb.DuckDBPyConnection, linkage_dir: Path, tally: dict[str, i
     from family f join family t on t.child = f.child and t.valid_from = f.valid_to
     join person p on p.person_id = f.child where p.is_sealed
     """)
-    # A sealed adoption shows the adoptive family only.
+    # A sealed adoption shows the adoptive family only: nobody who was the child's before the decree, and no case, which
+    # could be the birth family's.
+    con.execute("""
+    delete from edge e using sealed_bridge b
+    where b.child_person_id = e.child and e.role in ('guardian', 'foster_parent', 'grandparent')
+      and (e.valid_from is null or e.valid_from < b.decree_date)
+    """)
     con.execute("""
     create table shown as
     select f.* from family f
@@ -249,6 +273,7 @@ def _write(con: duckdb.DuckDBPyConnection, linkage_dir: Path, tally: dict[str, i
     create table case_family as
     select distinct m.source_system, m.case_key, f.family_id
     from members m join known k on k.rid = m.rid join shown f on f.child = k.person_id
+    anti join sealed_bridge b on b.child_person_id = f.child
     """)
     outputs = {
         "parent_child": "child_person_id, parent_person_id, role, source_system, evidence",
@@ -261,9 +286,12 @@ def _write(con: duckdb.DuckDBPyConnection, linkage_dir: Path, tally: dict[str, i
         name: write_parquet(con, f"select * from {name} order by {order}", linkage_dir / f"{name}.parquet")
         for name, order in outputs.items()
     }
-    write_parquet(
-        con, "select * from sealed_bridge order by all", linkage_dir / "restricted" / "adoption_bridge.parquet"
-    )
+    # Whoever may read the vault's other tables need not read this one.
+    restricted = linkage_dir / "restricted"
+    restricted.mkdir(mode=0o700, exist_ok=True)
+    restricted.chmod(0o700)
+    write_parquet(con, "select * from sealed_bridge order by all", restricted / "adoption_bridge.parquet")
+    (restricted / "adoption_bridge.parquet").chmod(0o600)
     summary = {
         **counts,
         "families": con.execute("select count(distinct family_id) from shown").fetchall()[0][0],

@@ -58,6 +58,7 @@ def write_page(linkage_dir: Path, path: Path, is_night: bool) -> None:
             _thresholds(card, table("thresholds") if is_night else []),
             _rates(table("match_rates")),
             _population(linkage_dir, table("population"), table("completeness")),
+            _drift(table("drift")) if is_night else "",
             _blocking(linkage_dir),
             _review(linkage_dir) if is_night else "",
         ]
@@ -365,6 +366,36 @@ def _population(linkage_dir: Path, population: list[dict[str, Any]], completenes
             ("attribute", *(heads(c) for c in columns)),
             ((_e(f), *(filled(*c, f) for c in columns)) for f in fields),
         )
+    )
+
+
+_OUTCOMES = {"drifted": "drifted", "watch": "to be watched", "steady": "steady", "too_few": "too few to tell"}
+
+
+def _drift(drift: list[dict[str, Any]]) -> str:
+    """What drifted and what is to be watched in sight; the rest to be opened."""
+    if not drift:
+        return ""
+
+    def line(x: dict[str, Any]) -> tuple[str, ...]:
+        few = x["outcome"] == "too_few"
+        mark = ' class="number low"' if x["outcome"] == "drifted" else " class=number"
+        counts = ("fewer than 11" if _is_small(n) else _count(n) for n in (x["n_in_training"], x["n"]))
+        return (
+            _e(x["subject"].replace("_", " ")), _e(x["detail"].replace("_", " ")), _OUTCOMES[x["outcome"]],
+            f"<td{mark}>{'' if few else format(x['psi'], '.2f')}</td>", *counts,
+        )  # fmt: skip
+
+    heads = ("what is compared", "of", "", "stability index", "in the training", "tonight")
+    order = sorted(drift, key=lambda x: -x["psi"])
+    told = [x for outcome in ("drifted", "watch") for x in order if x["outcome"] == outcome]
+    rest = [x for outcome in ("steady", "too_few") for x in order if x["outcome"] == outcome]
+    said = ", ".join(f"{sum(x['outcome'] == o for x in drift)} {words}" for o, words in _OUTCOMES.items())
+    return (
+        "<h2>Whether the records still look like the model's</h2><p>Tonight's fields, comparisons and weights against "
+        "those the model was trained on. Below 0.1 the index is steady, from 0.25 it has drifted: then ask the agency, "
+        f"and train again. {said}.</p>{_table(heads, map(line, told), numbers=3)}"
+        f"<details><summary>All others</summary>{_table(heads, map(line, rest), numbers=3)}</details>"
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from linkage.review import decisions as reviewed
-from linkage.review.words import REASONS
+from linkage.review.words import FAMILY_REASONS, REASONS
 from linkage.store import connect, quoted, rows
 
 #: Share of the audit sample (one in so many) that a second reviewer decides too, so that agreement can be measured.
@@ -312,6 +312,31 @@ def _fold(found: list[dict[str, Any]]) -> dict[str, str]:
     return out
 
 
+def family_questions(linkage_dir: Path) -> list[tuple[str, str, str]]:
+    """What is odd about families: the reason in words, and the record numbers of the one or two people it is about.
+
+    They ask about a statement of an agency, not about two records, so no decision here answers them: the agency does.
+    """
+    path = linkage_dir / "family_review.parquet"
+    if not path.exists():
+        return []
+    con = connect(spill_dir=linkage_dir / "spill")
+    try:
+        found = con.execute(f"""
+        with held as (
+            select person_id, string_agg(source_system || ' ' || source_record_id, chr(10)
+                order by source_system, source_record_id) as records
+            from read_parquet({quoted(linkage_dir / "person_crosswalk.parquet")}) group by person_id
+        )
+        select f.reason, a.records, coalesce(b.records, '') from read_parquet({quoted(path)}) f
+        join held a using (person_id) left join held b on b.person_id = f.other_person_id
+        where f.reason <> 'perhaps_one_parent' order by all
+        """).fetchall()
+    finally:
+        con.close()
+    return [(FAMILY_REASONS[reason], one, other) for reason, one, other in dict.fromkeys(found)]
+
+
 def status(linkage_dir: Path, decisions: Path) -> dict[str, int]:
     """How much is open and decided: counts only."""
     read_ = reviewed.read(decisions)
@@ -346,4 +371,5 @@ def status(linkage_dir: Path, decisions: Path) -> dict[str, int]:
         "disputed pairs": sum(v.state == "disputed" for v in found.values()),
         "decisions that contradict each other": sum(len(found[p].decision_ids) for c in clashes for p in c),
         "lines that are no decision": len(read_.unreadable),
+        "odd families to ask the agencies about (second sheet of --export)": len(family_questions(linkage_dir)),
     }

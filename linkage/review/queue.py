@@ -160,7 +160,7 @@ def _candidates(
         union all
         select s.state, 0, e.weight, s.rid_l, s.rid_r
         from said s left join edges e on e.rid_l = s.rid_l and e.rid_r = s.rid_r
-        where s.state <> 'settled'
+        where s.state <> 'settled'{_one_parent(linkage_dir)}
     ), placed as (
         select s.*, pl.person as person_l, pr.person as person_r, pl.person = pr.person as is_linked,
             fl.part as part_l, fr.part as part_r
@@ -183,6 +183,22 @@ def _candidates(
         where (not is_linked or part_l <> part_r or rank = 0) and (w.one is null or rank = 0)
     ) where nth = 1
     """)
+
+
+def _one_parent(linkage_dir: Path) -> str:
+    """SQL: for two parents of one child who could be one person, the two of their records that are most alike."""
+    path = linkage_dir / "family_review.parquet"
+    if not path.exists():
+        return ""
+    return f"""
+        union all
+        select 'perhaps_one_parent', 6, weight, least(rid_a, rid_b), greatest(rid_a, rid_b) from (
+            select e.weight, a.rid as rid_a, b.rid as rid_b, row_number() over (
+                partition by f.person_id, f.other_person_id order by e.weight desc nulls last, a.rid, b.rid) as nth
+            from read_parquet({quoted(path)}) f
+            join people a on a.person = f.person_id join people b on b.person = f.other_person_id
+            left join edges e on e.rid_l = least(a.rid, b.rid) and e.rid_r = greatest(a.rid, b.rid)
+            where f.reason = 'perhaps_one_parent') where nth = 1"""
 
 
 def _first(label: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -16,11 +16,12 @@ from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.datavalidation import DataValidation
 
 from linkage.review import decisions as reviewed
-from linkage.review.desk import Desk
+from linkage.review.desk import Desk, family_questions
 from linkage.review.words import GROUNDS
 
 _HEAD = ("pair", "why shown", "what they have in common", "what would change", "record A", "record B", "check")
 _ANSWERS = ("decision", "reason")
+_ODD = ("what is odd", "records of the one", "records of the other")
 _WORDS = {"same": "must_link", "different": "cannot_link", "unsure": "unsure"}
 _WIDTH = (15, 26, 44, 36, 46, 46, 12, 13, 34)
 #: What a workbook on the way back may weigh at most: ours has a few hundred kilobytes.
@@ -42,10 +43,22 @@ def _plain(text: str) -> str:
     return "".join(c for c in text if c == "\n" or c >= " ")[:MAX_CELL].strip()
 
 
+def _write(sheet: Any, values: list[str]) -> None:
+    """Put ``values`` into the last row of ``sheet``, as text whatever they look like."""
+    for column, value in enumerate(values, start=1):
+        cell = sheet.cell(sheet.max_row, column)
+        cell.value = value
+        # Set after the value, or a text beginning with "=" would have become a formula.
+        cell.data_type = "s"
+        cell.quotePrefix = True
+        cell.alignment = Alignment(wrap_text=True, vertical="top")
+
+
 def export(desk: Desk, path: Path, limit: int = 200) -> int:
     """Write the first ``limit`` open questions of ``desk`` to the workbook ``path``. Returns how many there are in it.
 
-    Text that a spreadsheet would take for a formula stays text. No score is in the file.
+    A second sheet lists what is odd about families, by record number: nothing there is taken in again. Text that a
+    spreadsheet would take for a formula stays text. No score is in the file.
     """
     questions = desk.open()[:limit]
     records = desk.records(questions)
@@ -57,13 +70,7 @@ def export(desk: Desk, path: Path, limit: int = 200) -> int:
         a, b = (_told(records[key]) for key in question.pair)
         shown = [_plain(v) for v in (question.item, question.why, question.words, question.consequence, a, b)]
         sheet.append([None] * len(_HEAD))
-        for column, value in enumerate([*shown, _check(shown)], start=1):
-            cell = sheet.cell(sheet.max_row, column)
-            cell.value = value
-            # Set after the value, or a text beginning with "=" would have become a formula.
-            cell.data_type = "s"
-            cell.quotePrefix = True
-            cell.alignment = Alignment(wrap_text=True, vertical="top")
+        _write(sheet, [*shown, _check(shown)])
         for column in range(len(_HEAD) + 1, len(_HEAD) + len(_ANSWERS) + 1):
             cell = sheet.cell(sheet.max_row, column)
             cell.protection = Protection(locked=False)
@@ -82,6 +89,15 @@ def export(desk: Desk, path: Path, limit: int = 200) -> int:
     sheet.freeze_panes = "B2"
     sheet.protection.sheet = True
     sheet.protection.formatColumns = sheet.protection.formatRows = False
+    odd = book.create_sheet("families")
+    odd.append(list(_ODD))
+    for line in family_questions(desk.linkage_dir):
+        odd.append([None] * len(_ODD))
+        _write(odd, [_plain(v) for v in line])
+    for column, width in enumerate((44, 40, 40), start=1):
+        odd.cell(1, column).font = Font(bold=True)
+        odd.column_dimensions[get_column_letter(column)].width = width
+    odd.protection.sheet = True
     part = path.with_name(path.name + ".part")
     part.touch(mode=0o600)
     book.save(part)

@@ -19,8 +19,18 @@ REASONS = {
     "id_conflict": "a number agrees, and little else does",
     "twin": "could be twins, or one child",
     "refused_by_constraint": "the records look like one person, and a rule or a source keeps them apart",
+    "perhaps_one_parent": "two mothers or two fathers are stated for one child, and could be one person",
     "uncertain": "the evidence does not decide",
     "audit": "drawn at random, to measure how good the linkage is",
+}
+
+#: What in a family cannot be true, or is looked at before it is believed (``family_review``).
+FAMILY_REASONS = {
+    "parent_of_itself": "somebody is stated as their own parent",
+    "impossible_age": "a parent too young or too old for the child; the statement is not believed",
+    "many_mothers": "a child with more than three mothers",
+    "many_children": "a mother with more than twelve children; she joins no family",
+    "perhaps_one_parent": "two mothers or two fathers who could be one person; asked in the queue",
 }
 
 #: What a reviewer may give as the ground of a decision with one key; anything else is written out.

@@ -14,11 +14,26 @@ from linkage import build_families
 
 
 def _night(
-    folder: Path, ids: dict[str, str], parents: list[tuple[str, str, str]], given: dict[str, str] | None = None
+    folder: Path,
+    ids: dict[str, str],
+    parents: list[tuple[str, str, str]],
+    given: dict[str, str] | None = None,
+    apart: tuple[str, str] | None = None,
 ) -> set[frozenset[str]]:
-    """Families as sets of children, for records, the IDs of their people and ``parents`` (parent, role, child)."""
+    """Families as sets of children, for records, the IDs of their people and ``parents`` (parent, role, child).
+
+    ``apart`` are two records a reviewer says are of different people.
+    """
     folder.mkdir()
     people = sorted(ids)
+    if apart:
+        said = {
+            "rid_a": people.index(apart[0]),
+            "rid_b": people.index(apart[1]),
+            "kind": "cannot",
+            "reason": "reviewer",
+        }
+        pq.write_table(pa.Table.from_pylist([said]), folder / "constraints_in_force.parquet")
     born = {p: dt.date(1990, 1, 1) if p.startswith("parent") else dt.date(2024, 1, 1) for p in people}
     records: dict[str, Any] = {
         "rid": list(range(len(people))),
@@ -83,3 +98,13 @@ def test_a_second_mother_known_from_one_record_is_the_first_where_her_own_name_s
     assert sorted(e["parent_person_id"] for e in edges) == ["M", "O"], "another name may be another mother"
     review = pq.read_table(tmp_path / "night" / "family_review.parquet").to_pylist()
     assert [(r["reason"], r["person_id"], r["other_person_id"]) for r in review] == [("perhaps_one_parent", "N", "M")]
+
+
+def test_two_mothers_a_reviewer_keeps_apart_are_two_mothers(tmp_path: Path) -> None:
+    ids = {"ava": "A", "parent-1": "M", "parent-2": "M", "parent-3": "N"}
+    given = {"ava": "AVA", "parent-1": "ROSA", "parent-2": "ROSA", "parent-3": "ROZA"}
+    stated = [(p, "mother_of", "ava") for p in ("parent-1", "parent-3")]
+    _night(tmp_path / "night", ids, stated, given, apart=("parent-3", "parent-2"))
+    edges = pq.read_table(tmp_path / "night" / "parent_child.parquet").to_pylist()
+    assert sorted(e["parent_person_id"] for e in edges) == ["M", "N"]
+    assert pq.read_table(tmp_path / "night" / "family_review.parquet").num_rows == 0

@@ -9,11 +9,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import linkage
 from linkage.person.comparisons import COMPARISONS
+from linkage.quality import page
 from linkage.review import decisions as reviewed
 
 CUT = dt.date(2025, 6, 30)
@@ -26,6 +28,7 @@ def night(home: Path, folder: Path, model: Path | None = None, decisions: Path |
     if not work.exists():
         shutil.copytree(home / "linkage", work)
     linkage.score(work, model or home / "models" / "first")
+    linkage.check_drift(work, model or home / "models" / "first")
     people = linkage.resolve(work, folder / "registry", CUT, SECRET, decisions, persist=False)
     linkage.build_families(work, folder / "registry", CUT, SECRET, persist=False)
     return people
@@ -72,6 +75,24 @@ def test_what_a_decision_would_change_decides_the_order(looked_at: Path, tmp_pat
         moved = int(re.search(r"(\d+) records? would move", row["consequence"]).group(1))
         points = {"Part 2": 5, "child in care": 4, "sealed": 4, "family": 3, "published": 2}
         assert row["priority"] == sum(n for word, n in points.items() if word in row["consequence"]) + min(moved, 3)
+
+
+def test_two_parents_who_could_be_one_are_asked_about_with_their_likest_records(
+    looked_at: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(looked_at, tmp_path / "linkage")
+    asked = {pair(r) for r in table(looked_at / "review_queue.parquet")}
+    held: dict[str, list[reviewed.Key]] = {}
+    for r in table(looked_at / "person_crosswalk.parquet"):
+        held.setdefault(r["person_id"], []).append((r["source_system"], r["source_record_id"]))
+    one, other = [p for p, keys in sorted(held.items()) if len(keys) == 1][:2]
+    expected = reviewed.pair_of(held[one][0], held[other][0])
+    assert expected not in asked
+    odd = {"reason": "perhaps_one_parent", "person_id": one, "other_person_id": other, "source_system": None}
+    pq.write_table(pa.Table.from_pylist([odd]), tmp_path / "linkage" / "family_review.parquet")
+    linkage.build_queue(tmp_path / "linkage")
+    found = [r for r in table(tmp_path / "linkage" / "review_queue.parquet") if r["reason"] == "perhaps_one_parent"]
+    assert [pair(r) for r in found] == [expected]
 
 
 def test_the_queue_says_why_without_a_name_or_a_number(trained: Path, looked_at: Path) -> None:
@@ -210,6 +231,31 @@ def test_the_report_loads_nothing_and_shows_no_small_count(looked_at: Path) -> N
     for row in small:
         line = f"<td>{row['system_a']}</td><td>{row['system_b']}</td><td>{row['value']}</td><td class=number>"
         assert line not in text
+
+
+def test_the_report_shows_what_drifted_first_and_no_index_of_few() -> None:
+    def line(subject: str, detail: str, n: int, psi: float, outcome: str) -> dict[str, Any]:
+        return {"subject": subject, "detail": detail, "n_in_training": 5000, "n": n, "psi": psi, "outcome": outcome}
+
+    text = page._drift(
+        [
+            line("missing ssn", "court", 4000, 0.0312, "steady"),
+            line("levels of given_name", "child", 7, 0.4444, "too_few"),
+            line("missing birth_date", "medicaid", 9000, 0.31, "drifted"),
+            line("match weights", "adult", 8000, 0.12, "watch"),
+        ]
+    )
+    in_sight, folded = text.split("<details>")
+    assert "1 drifted, 1 to be watched, 1 steady, 1 too few to tell" in in_sight
+    assert 'missing birth date</td><td>medicaid</td><td>drifted</td><td class="number low">0.31</td>' in in_sight
+    assert in_sight.index("missing birth date") < in_sight.index("match weights")
+    assert "missing ssn" in folded and "0.03" in folded
+    assert "0.44" not in text and ">7<" not in text and "fewer than 11" in folded
+
+
+def test_the_nights_page_says_how_many_drifted(looked_at: Path) -> None:
+    text = (looked_at / "quality" / "report.html").read_text(encoding="utf-8")
+    assert "0 drifted, 0 to be watched" in text, "scored by the model made of these very records"
 
 
 def test_splinks_charts_load_nothing_and_hold_no_record(trained: Path, looked_at: Path, tmp_path: Path) -> None:

@@ -132,6 +132,33 @@ def test_without_a_night_there_is_nothing_to_review(tmp_path: Path) -> None:
         desk(tmp_path)
 
 
+def test_odd_families_are_listed_by_record_number_for_the_agencies(folder: Path) -> None:
+    linkage = folder / "linkage"
+    write_table(
+        [{"source_system": s, "source_record_id": r, "person_id": p}
+         for (s, r), p in ((ROSA, "R"), (ROSE, "R"), (("court", "P2"), "C"))],
+        linkage / "person_crosswalk.parquet",
+    )  # fmt: skip
+    write_table(
+        [
+            {"reason": "impossible_age", "person_id": "C", "other_person_id": "R"},
+            {"reason": "many_children", "person_id": "R", "other_person_id": None},
+            {"reason": "perhaps_one_parent", "person_id": "C", "other_person_id": "R"},
+        ],
+        linkage / "family_review.parquet",
+    )
+    told = status(linkage, folder / "reviews" / "decisions.csv")
+    assert told["odd families to ask the agencies about (second sheet of --export)"] == 2
+    sheet.export(desk(folder), folder / "queue.xlsx")
+    _, odd = load_workbook(folder / "queue.xlsx").worksheets
+    assert [[c.value for c in row] for row in odd.iter_rows(min_row=2)] == [
+        ["a parent too young or too old for the child; the statement is not believed", "court P2",
+         "court P1\nmedicaid 7001"],
+        ["a mother with more than twelve children; she joins no family", "court P1\nmedicaid 7001", None],
+    ]  # fmt: skip
+    assert sheet.take_in(desk(folder), folder / "queue.xlsx")["left open"] == 2, "the second sheet asks for no decision"
+
+
 # --- the workbook ------------------------------------------------------------------------------------------------
 
 

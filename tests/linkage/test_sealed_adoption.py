@@ -1,0 +1,129 @@
+"""A sealed adoption, four records by hand: what lies on which side of the seal, and who may read what joins them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import stat
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from linkage_helpers import CUT, write_table
+
+from linkage import build_families
+from linkage.review.desk import family_questions
+
+DECREE = dt.date(2024, 6, 1)
+#: Record (and its ID): first day of life, sealed?
+PEOPLE = {
+    "birth mother": (dt.date(1995, 1, 1), False),
+    "child": (dt.date(2023, 4, 1), True),
+    "sister": (dt.date(2021, 2, 1), False),
+    "adoptive mother": (dt.date(1985, 1, 1), False),
+}
+STATED = [
+    ("birth mother", "mother_of", "child", None),
+    ("birth mother", "mother_of", "sister", None),
+    ("adoptive mother", "foster_parent_of", "child", dt.date(2023, 5, 1)),
+    ("adoptive mother", "adoptive_parent_of", "child", DECREE),
+]
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sealed")
+    names = list(PEOPLE)
+    records = pa.table(
+        {
+            "rid": range(len(names)),
+            "source_system": ["child_welfare"] * len(names),
+            "source_record_id": names,
+            "birth_date": [born for born, _ in PEOPLE.values()],
+            "is_birth_date_estimated": [False] * len(names),
+            "sex": ["F"] * len(names),
+            "is_child": ["mother" not in n for n in names],
+            "record_role": pa.array([None] * len(names), pa.string()),
+            "is_sealed": [sealed for _, sealed in PEOPLE.values()],
+            "first_std": [n.upper() for n in names],
+            "first_forms": [[n.upper()] for n in names],
+            "last_std": ["LEE"] * len(names),
+            "dob": [str(born) for born, _ in PEOPLE.values()],
+        }
+    )
+    pq.write_table(records, folder / "records.parquet")
+    write_table(
+        [{"source_system": "child_welfare", "source_record_id": n, "person_id": n.upper(), "match_probability": 1.0}
+         for n in names],
+        folder / "person_crosswalk.parquet",
+    )  # fmt: skip
+    stated = [
+        {
+            "rid_a": names.index(a), "rid_b": names.index(b), "relationship": r, "evidence": "stated",
+            "source_system": "child_welfare", "valid_from": since, "valid_to": None,
+        }
+        for a, r, b, since in STATED
+    ]  # fmt: skip
+    table = pa.Table.from_pylist(stated).cast(
+        pa.schema(
+            [
+                ("rid_a", pa.int64()), ("rid_b", pa.int64()), ("relationship", pa.string()), ("evidence", pa.string()),
+                ("source_system", pa.string()), ("valid_from", pa.date32()), ("valid_to", pa.date32()),
+            ]
+        )
+    )  # fmt: skip
+    pq.write_table(table, folder / "relationships.parquet")
+    # The case of the removal: the birth mother and both children.
+    case = [{"source_system": "child_welfare", "case_key": "C7", "rid": i, "role": "other"} for i in range(3)]
+    write_table(case, folder / "case_members.parquet")
+    build_families(folder, folder / "registry", CUT, b"a test, not a secret")
+    return folder
+
+
+def rows(night: Path, name: str) -> list[dict[str, Any]]:
+    return pq.read_table(night / f"{name}.parquet").to_pylist()
+
+
+def families(night: Path) -> dict[str, set[tuple[str, str]]]:
+    found: dict[str, set[tuple[str, str]]] = {}
+    for row in rows(night, "family_member"):
+        found.setdefault(row["family_id"], set()).add((row["person_id"], row["role"]))
+    return found
+
+
+def test_the_child_is_in_the_adoptive_family_alone(night: Path) -> None:
+    assert {frozenset(members) for members in families(night).values()} == {
+        frozenset({("SISTER", "child"), ("BIRTH MOTHER", "mother")}),
+        frozenset({("CHILD", "child"), ("ADOPTIVE MOTHER", "adoptive_parent")}),
+    }
+    assert [
+        (r["parent_person_id"], r["role"]) for r in rows(night, "parent_child") if r["child_person_id"] == "CHILD"
+    ] == [("ADOPTIVE MOTHER", "adoptive_parent")]
+
+
+def test_the_bridge_says_which_families_and_since_when(night: Path) -> None:
+    (bridge,) = rows(night, "restricted/adoption_bridge")
+    members = families(night)
+    assert (bridge["child_person_id"], bridge["decree_date"]) == ("CHILD", DECREE)
+    assert ("BIRTH MOTHER", "mother") in members[bridge["family_id_before"]]
+    assert ("CHILD", "child") in members[bridge["family_id_after"]]
+
+
+def test_only_the_account_of_the_nights_may_read_it(night: Path) -> None:
+    folder = night / "restricted"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "adoption_bridge.parquet").stat().st_mode) == 0o600
+
+
+def test_nothing_else_that_families_write_joins_the_two_sides(night: Path) -> None:
+    (bridge,) = rows(night, "restricted/adoption_bridge")
+    birth = {bridge["family_id_before"], "BIRTH MOTHER", "SISTER"}
+    adoptive = {bridge["family_id_after"], "ADOPTIVE MOTHER", "CHILD"}
+    for name in ("family_member", "parent_child", "family_link", "case_family", "family_review"):
+        for row in rows(night, name):
+            assert not (birth & set(row.values()) and adoptive & set(row.values())), name
+    assert {r["family_id"] for r in rows(night, "case_family")} == {bridge["family_id_before"]}, (
+        "the case is the birth's"
+    )
+    assert family_questions(night) == []
