@@ -304,7 +304,12 @@ def _fold(chosen: list[str], order: str, is_single: bool) -> str:
         if is_single and len(expressions) == 1:
             return f"case when {expressions[0]} is null then [] else [{expressions[0]}] end"
         if is_single:
-            return f"list_sort(list_distinct([{', '.join(expressions)}]))"  # distinct drops NULL
+            first, *others = expressions
+            # distinct drops NULL
+            return (
+                f"case when {first} is not null and coalesce({', '.join(others)}) is null then [{first}] "
+                f"else list_sort(list_distinct([{', '.join(expressions)}])) end"
+            )
         return f"list_sort(list_distinct(flatten([{', '.join(wrap.format(e) for e in expressions)}])))"
 
     at_home = "coalesce(address_role is distinct from 'placement' and (has_address or zip is not null), false)"
@@ -315,7 +320,12 @@ def _fold(chosen: list[str], order: str, is_single: bool) -> str:
     building = f"case when {has_unit} then concat_ws('|', coalesce(house, ''), street, {place}) end"
     street = f"case when {is_real} and house is not null then house || '|' || street end"
     if is_single:
-        forms = "list_sort(list_distinct(list_concat([last_std, maiden_std], last_parts)))"
+        # Most surnames are one word, and sorting a list of one is the same work for nothing.
+        forms = (
+            "case when maiden_std is null and last_std is not null and (len(last_parts) = 0 "
+            "or (len(last_parts) = 1 and last_parts[1] = last_std)) then [last_std] "
+            "else list_sort(list_distinct(list_concat([last_std, maiden_std], last_parts))) end"
+        )
     else:
         forms = (
             "list_sort(list_distinct(flatten([list(distinct last_std) filter (last_std is not null), "
@@ -438,7 +448,8 @@ def _finished(con: duckdb.DuckDBPyConnection) -> None:
             and f.record_role is distinct from 'adult' as is_child,
         f.first_std, f.middle_std, f.last_std, f.suffix,
         case when f.first_std is null then null
-             else list_sort(list_distinct(list_concat(f.first_names, coalesce(n.formals, [])))) end as first_forms,
+             when n.formals is null then f.first_names
+             else list_sort(list_distinct(list_concat(f.first_names, n.formals))) end as first_forms,
         case when len(f.last_forms) > 0 then f.last_forms end as last_forms,
         f.birth_order, f.has_placeholder_name,
         f.dob, case when length(f.dob) = 10 then try_cast(f.dob as date) end as birth_date,
@@ -454,7 +465,6 @@ def _finished(con: duckdb.DuckDBPyConnection) -> None:
         f.phone, f.race_ethnicity, f.is_sealed,
         f.merged_into_record_id, f.mother_first, f.mother_last, f.case_key
     from folded f cross join reference r left join nick n on n.name = f.first_std
-    order by f.rid
     """)
     con.execute("drop table folded")
 

@@ -52,10 +52,18 @@ class LedgerError(Exception):
     """The ledger cannot take or tell this."""
 
 
-def mint(secret: bytes, kind: str, counter: int) -> str:
-    """The ID number ``counter`` (from 0) of ``kind`` (``person`` or ``family``): 26 characters of base32."""
-    digest = hmac.digest(secret, f"{kind}:{counter}".encode(), "sha256")
-    return base64.b32encode(digest[:20])[:26].translate(_CROCKFORD).decode()
+def mint(secret: bytes, kind: str, counter: int, count: int = 1) -> list[str]:
+    """The IDs number ``counter`` (from 0) and the ``count - 1`` after it, of ``kind`` (``person`` or ``family``): 26
+    characters of base32 each."""
+    keyed = hmac.new(secret, f"{kind}:".encode(), "sha256")
+    digests = []
+    for number in range(counter, counter + count):
+        one = keyed.copy()
+        one.update(b"%d" % number)
+        digests.append(one.digest()[:20])
+    # Twenty bytes are 32 characters of base32 without a rest: all digests are written at once.
+    text = base64.b32encode(b"".join(digests)).translate(_CROCKFORD).decode()
+    return [text[at : at + 26] for at in range(0, len(text), 32)]
 
 
 @dataclass(frozen=True)
@@ -209,7 +217,7 @@ class Registry:
         ids, events = assign(members, state, cut, secret, self.kind, cause)
         sequence, counter = state.sequence + len(events), state.minted + sum(e.event == "mint" for e in events)
         fresh = con.execute("select label from kw_kind where is_new order by first").fetchnumpy()["label"]
-        minted = [mint(secret, self.kind, counter + i) for i in range(len(fresh))]
+        minted = mint(secret, self.kind, counter, len(fresh))
         con.register("kw_minted", pa.table({"label": fresh, "id": minted}))
         con.execute("create or replace temp table kw_fresh as select * from kw_minted")
         con.unregister("kw_minted")
@@ -403,7 +411,7 @@ def assign(
         if number in reborn:
             emit("reactivate", reborn[number])
         elif number not in given:
-            given[number] = mint(secret, kind, counter)
+            given[number] = mint(secret, kind, counter)[0]
             counter += 1
             emit("mint", given[number])
     heirs: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))

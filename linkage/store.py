@@ -23,6 +23,8 @@ def connect(memory_limit: str = "1400MB", spill_dir: Path | None = None) -> duck
 
     ``memory_limit`` bounds DuckDB's own buffers (DuckDB notation); ``spill_dir`` is where it puts what does not fit.
     """
+    if spill_dir:
+        spill_dir.parent.mkdir(parents=True, exist_ok=True)
     con = duckdb.connect(
         ":memory:",
         config={

@@ -154,7 +154,7 @@ def _train(
     people.separate_generations(con, "edges", mixtures)
     people.written_twice(con, duplicate_free)
     people.form(con, "edges", join, duplicate_free)
-    pools = train_pools(con, scorer, mixtures)
+    pools = train_pools(con, scorer, mixtures, "edges")
     card = ModelCard(
         name=name,
         path=path,

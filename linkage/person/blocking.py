@@ -166,7 +166,7 @@ RULES: tuple[Rule, ...] = (
         "part of the social security number agrees, or all digits in another order, and something else does",
         "case when ssn is not null then [left(ssn, 5) || 'f' || left(first_std, 3) || left(last_std, 2), "
         "substr(ssn, 4) || 'b' || left(first_std, 2), left(ssn, 4) || 'z' || zip, "
-        "array_to_string(list_sort(string_split(ssn, '')), '') || 's' || left(zip, 3), "
+        "array_to_string(list_sort(string_split(ssn, '')), '') || 's' || zip, "
         "array_to_string(list_sort(string_split(ssn, '')), '') || 'd' || dob] end",
         True,
     ),

@@ -26,14 +26,28 @@ class Level:
 
 
 @dataclass(frozen=True)
+class Glance:
+    """What a look at single values alone leaves possible: where ``condition`` is the first that holds, the level of
+    the pair is one of ``levels`` (positions, -1 for not known)."""
+
+    condition: str
+    levels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """One attribute. ``null_when`` holds where the pair says nothing; the last level is always "else"."""
+    """One attribute. ``null_when`` holds where the pair says nothing; the last level is always "else".
+
+    ``glances`` are for comparisons that read lists, which are costly to bring together for every pair: see
+    :mod:`linkage.person.bound`. Without them the levels themselves are cheap.
+    """
 
     name: str
     needs: str
     null_when: str
     levels: tuple[Level, ...]
     otherwise: Level
+    glances: tuple[Glance, ...] = ()
 
     @property
     def all_levels(self) -> tuple[Level, ...]:
@@ -63,6 +77,21 @@ _SWAPPED = (
     "and jaro_winkler_similarity(first_std_l, first_std_r) < 0.8)"
 )
 _ANY_SAME = "list_has_any({0}_l, {0}_r)"
+# What _SWAPPED needs at the least.
+_CROSSWISE = "(left(first_std_l, 1) = left(last_std_r, 1) and left(last_std_l, 1) = left(first_std_r, 1))"
+
+
+def _alike(column: str) -> str:
+    """What any level of likeness needs at the least; one mistake in three letters can leave a similarity of .56."""
+    return (
+        f"(greatest(length({column}_l), length({column}_r)) <= 3 "
+        f"or jaro_winkler_similarity({column}_l, {column}_r) >= 0.7)"
+    )
+
+
+def _either(column: str) -> str:
+    return f"({column}_l or {column}_r)"
+
 
 FIRST = Comparison(
     "given_name",
@@ -86,6 +115,18 @@ FIRST = Comparison(
         ),
     ),
     Level("ELSE", "given names differ", 0.03),
+    (
+        Glance("first_std_l is null or first_std_r is null", (-1,)),
+        Glance("first_std_l = first_std_r and length(first_std_l) > 1", (1,)),
+        Glance("length(first_std_l) = 1 or length(first_std_r) = 1", (0, 2, 3, 4, 5, 6)),
+        Glance(_CROSSWISE, (2, 3, 4, 5, 6)),
+        Glance(
+            f"{_alike('first_std')} or first_std_l = middle_std_r or middle_std_l = first_std_r",
+            (2, 4, 5, 6),
+        ),
+        Glance(_either("has_first_forms"), (2, 6)),
+        Glance("true", (6,)),
+    ),
 )
 LAST = Comparison(
     "surname",
@@ -98,6 +139,15 @@ LAST = Comparison(
         Level("jaro_winkler_similarity(last_std_l, last_std_r) >= 0.82", "surname is similar", 0.02),
     ),
     Level("ELSE", "surnames differ", 0.04),
+    (
+        Glance("last_std_l is null or last_std_r is null", (-1,)),
+        Glance(f"{_CROSSWISE} and last_std_l = last_std_r", (-1, 0)),
+        Glance("last_std_l = last_std_r", (0,)),
+        Glance(_CROSSWISE, (-1, 1, 2, 3, 4)),
+        Glance(_alike("last_std"), (1, 2, 3, 4)),
+        Glance(_either("has_last_forms"), (1, 4)),
+        Glance("true", (4,)),
+    ),
 )
 MIDDLE = Comparison(
     "middle_name",
@@ -151,6 +201,17 @@ BIRTH = Comparison(
         ),
     ),
     Level("ELSE", "birth dates differ", 0.014),
+    (
+        Glance("dob_l is null or dob_r is null", (-1,)),
+        Glance("dob_l = dob_r and key_day_l is not null", (0,)),
+        Glance("key_day_l is null or key_day_r is null", (1, 2, 3, 4, 5, 6, 7)),
+        Glance("key_year_l = key_year_r and (key_month_l = key_month_r or key_day_l = key_day_r)", (2, 3, 4)),
+        Glance("key_year_l = key_year_r", (2, 5)),
+        Glance("key_month_l = key_month_r and key_day_l = key_day_r", (3, 4)),
+        Glance("abs(key_year_l - key_year_r) <= 1", (5, 7)),
+        Glance("abs(key_year_l - key_year_r) between 15 and 50", (6,)),
+        Glance("true", (7,)),
+    ),
 )
 SEX = Comparison(
     "sex",
@@ -181,6 +242,13 @@ SSN = Comparison(
         Level("last4_l = last4_r", "last four digits agree", 0.01),
     ),
     Level("ELSE", "social security numbers differ", 0.03),
+    (
+        Glance("(ssn_l is null or ssn_r is null) and (last4_l is null or last4_r is null)", (-1,)),
+        Glance("ssn_l = ssn_r", (0,)),
+        Glance("key_ssn_head_l = key_ssn_head_r or key_ssn_tail_l = key_ssn_tail_r", (1, 2, 3)),
+        Glance("last4_l = last4_r", (2,)),
+        Glance("true", (3,)),
+    ),
 )
 MEDICAID = Comparison(
     "medicaid_id",
@@ -196,6 +264,12 @@ MEDICAID = Comparison(
         ),
     ),
     Level("ELSE", "Medicaid numbers differ", 0.05),
+    (
+        Glance("medicaid_id_l is null or medicaid_id_r is null", (-1,)),
+        Glance("medicaid_id_l = medicaid_id_r", (0,)),
+        Glance("key_id_head_l = key_id_head_r or key_id_tail_l = key_id_tail_r", (1, 2)),
+        Glance("true", (2,)),
+    ),
 )
 ADDRESS = Comparison(
     "address",
@@ -221,6 +295,17 @@ ADDRESS = Comparison(
         Level("city_l = city_r or damerau_levenshtein(zip_l, zip_r) <= 1", "city agrees, or nearly the ZIP", 0.06),
     ),
     Level("ELSE", "lives elsewhere", 0.14),
+    (
+        Glance("not has_place_l or not has_place_r", (-1,)),
+        Glance(
+            f"{_either('has_places')} or key_addr_l = key_addr_r or key_bldg_l = key_bldg_r "
+            "or key_street_l = key_street_r",
+            (-1, 0, 1, 2, 3, 4, 5, 6),
+        ),
+        Glance("house_l = house_r or key_zip_l = key_zip_r", (-1, 3, 4, 5, 6)),
+        Glance(_either("has_placement"), (-1, 5, 6)),
+        Glance("true", (5, 6)),
+    ),
 )
 PHONE = Comparison(
     "phone",

@@ -5,13 +5,17 @@ from __future__ import annotations
 import duckdb
 import numpy as np
 
+from linkage.person.bound import keep_possible
 from linkage.person.clustering import _components
 from linkage.person.comparisons import COMPARISONS
 from linkage.person.mixture import Mixture
-from linkage.person.scoring import FLOOR, Scorer, weight_sql
+from linkage.person.scoring import FLOOR, Scorer
+from linkage.person.weights import weight_sql
 
 #: Components larger than this are not completed: their missing pairs would cost more than they tell.
 MAX_COMPLETED = 60
+#: From here on it pays to look at single values first.
+MANY_PAIRS = 50_000
 
 
 def load_records(con: duckdb.DuckDBPyConnection, path: str) -> None:
@@ -39,6 +43,9 @@ def score_pairs(
             return f"null::tinyint as g_{name}"
         return f"case when {'' if kinds[0] == 'child' else 'not '}is_child_pair then g_{name} end as g_{name}"
 
+    if floor > -100 and con.execute(f"select count(*) from {pairs}").fetchall()[0][0] > MANY_PAIRS:
+        keep_possible(con, mixtures, pairs, floor)
+        pairs = "kw_possible"
     weight = f"case when is_child_pair then {weight_sql(mixtures['child'])} else {weight_sql(mixtures['adult'])} end"
     scorer.levels(
         used,

@@ -76,6 +76,21 @@ def _state(linkage_dir: Path, card: ModelCard) -> dict[str, Any] | None:
     return state if state["records"] == sha256(paths[1]) else None
 
 
+def as_before(con: duckdb.DuckDBPyConnection, linkage_dir: Path, card: ModelCard) -> dict[str, Any] | None:
+    """View ``edges`` on yesterday's file where the records are the same to the byte; None where they are not."""
+    state = _state(linkage_dir, card)
+    if state is None or state["records"] != sha256(linkage_dir / "records.parquet"):
+        return None
+    con.execute(f"create or replace view edges as select * from read_parquet({quoted(linkage_dir / 'edges.parquet')})")
+    return {
+        "records_changed": 0,
+        "records_gone": 0,
+        "records_in_crossed_blocks": 0,
+        "rules": state["rules"],
+        "completed": state["completed"],
+    }
+
+
 def score_changes(con: duckdb.DuckDBPyConnection, linkage_dir: Path, card: ModelCard) -> dict[str, Any] | None:
     """Table ``edges`` for tonight's ``records`` from yesterday's; None where a full night is needed.
 
@@ -90,19 +105,15 @@ def score_changes(con: duckdb.DuckDBPyConnection, linkage_dir: Path, card: Model
     if columns != [r[0] for r in con.execute("describe was").fetchall()]:
         return None
     row = ", ".join(c for c in columns if c != "delivered_on")
-    same = state["records"] == sha256(linkage_dir / "records.parquet")
-    con.execute("create or replace table changed (rid bigint)")
-    con.execute("create or replace table gone (rid bigint)")
-    if not same:
-        con.execute(
-            "create or replace temp table kw_marks as "
-            "select coalesce(a.rid, b.rid) as rid, a.mark as now, b.mark as was "
-            f"from (select rid, hash({row}) as mark from records) a "
-            f"full join (select rid, hash({row}) as mark from was) b on a.rid = b.rid "
-            "where a.mark is distinct from b.mark"
-        )
-        con.execute("insert into changed select rid from kw_marks where now is not null")
-        con.execute("insert into gone select rid from kw_marks where was is not null")
+    con.execute(
+        "create or replace temp table kw_marks as "
+        "select coalesce(a.rid, b.rid) as rid, a.mark as now, b.mark as was "
+        f"from (select rid, hash({row}) as mark from records) a "
+        f"full join (select rid, hash({row}) as mark from was) b on a.rid = b.rid "
+        "where a.mark is distinct from b.mark"
+    )
+    con.execute("create or replace table changed as select rid from kw_marks where now is not null")
+    con.execute("create or replace table gone as select rid from kw_marks where was is not null")
     count = {t: con.execute(f"select count(*) from {t}").fetchall()[0][0] for t in ("changed", "gone", "records")}
     if count["changed"] + count["gone"] > MAX_SHARE * count["records"]:
         return None

@@ -12,18 +12,23 @@ from linkage.model import Pool
 from linkage.person.clustering import cluster
 from linkage.person.comparisons import BY_NAME
 from linkage.person.mixture import Mixture
-from linkage.person.relational import apply_pools
+from linkage.person.relational import POOLS, apply_pools, forget_pools
 from linkage.person.scoring import Scorer
 from linkage.store import in_list
 
 TWIN_WEIGHT = -5.0
 
 
-def separate_twins(con: duckdb.DuckDBPyConnection, edges: str) -> int:
+def _some(again: bool) -> str:
+    """SQL that leaves only the pairs relatives have just raised, where the others were looked at before."""
+    return f"and e.evidence in {in_list(name for name, _, _ in POOLS)}" if again else ""
+
+
+def separate_twins(con: duckdb.DuckDBPyConnection, edges: str, again: bool = False) -> int:
     """The twin rule: born within a day of each other, two real and unlike given names, no strong number shared.
 
     Such a pair gets weight -5 and evidence ``twin`` whatever else agrees; also two unnamed newborns with different
-    birth orders. Returns the number of pairs.
+    birth orders. ``again``: only pairs raised by their relatives since. Returns the number of pairs.
     """
     first = BY_NAME["given_name"]
     unlike = len(first.all_levels) - 1
@@ -31,7 +36,7 @@ def separate_twins(con: duckdb.DuckDBPyConnection, edges: str) -> int:
     create or replace table kw_twins as
     select e.rid_l, e.rid_r from {edges} e
     join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
-    where e.weight > {TWIN_WEIGHT}
+    where e.weight > {TWIN_WEIGHT} {_some(again)}
       and (l.birth_order <> r.birth_order or (
         abs(date_diff('day', l.birth_date, r.birth_date)) <= 1
         and e.g_given_name >= {unlike - 2}
@@ -59,15 +64,7 @@ def _generation_apart() -> int:
     return next(i for i, v in enumerate(BY_NAME["birth_date"].all_levels) if "generation" in v.words)
 
 
-def separate_generations(con: duckdb.DuckDBPyConnection, edges: str, mixtures: dict[str, Mixture]) -> int:
-    """A record whose role is adult is not a child under seven, whatever the names say: SAM and his father SAM.
-
-    Two EARLs of one address born a generation apart, with no number in common, are left to a reviewer, unless the
-    birth dates of these files are too poor to tell.
-
-    Also fills ``constraints`` with what a stated relationship between two records implies: they are two people.
-    Returns the number of pairs set apart.
-    """
+def _relatives_are_two(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("""
     insert into constraints
     select distinct least(rid_a, rid_b), greatest(rid_a, rid_b), 'cannot', 'relatives_of_each_other' from stated
@@ -75,11 +72,26 @@ def separate_generations(con: duckdb.DuckDBPyConnection, edges: str, mixtures: d
       and not exists (select 1 from constraints c where least(c.rid_a, c.rid_b) = least(stated.rid_a, stated.rid_b)
         and greatest(c.rid_a, c.rid_b) = greatest(stated.rid_a, stated.rid_b))
     """)
+
+
+def separate_generations(
+    con: duckdb.DuckDBPyConnection, edges: str, mixtures: dict[str, Mixture], again: bool = False
+) -> int:
+    """A record whose role is adult is not a child under seven, whatever the names say: SAM and his father SAM.
+
+    Two EARLs of one address born a generation apart, with no number in common, are left to a reviewer, unless the
+    birth dates of these files are too poor to tell.
+
+    Also fills ``constraints`` with what a stated relationship between two records implies: they are two people.
+    ``again``: only pairs raised by their relatives since. Returns the number of pairs set apart.
+    """
+    if not again:
+        _relatives_are_two(con)
     con.execute(f"""
     create or replace table kw_apart as
     select e.rid_l, e.rid_r from {edges} e
     join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
-    where e.weight > {TWIN_WEIGHT}
+    where e.weight > {TWIN_WEIGHT} {_some(again)}
       and ((l.is_child and l.birth_date is not null and r.record_role = 'adult')
         or (r.is_child and r.birth_date is not null and l.record_role = 'adult'))
     """)
@@ -91,8 +103,8 @@ def separate_generations(con: duckdb.DuckDBPyConnection, edges: str, mixtures: d
     dates = mixtures["adult"].m.get("birth_date")
     if dates is not None and dates[apart] < TRUSTED_DATES:
         con.execute(f"""
-        update {edges} set weight = {DOUBTFUL_WEIGHT}, evidence = 'generation'
-        where weight > {DOUBTFUL_WEIGHT} and g_birth_date = {apart}
+        update {edges} e set weight = {DOUBTFUL_WEIGHT}, evidence = 'generation'
+        where weight > {DOUBTFUL_WEIGHT} {_some(again)} and g_birth_date = {apart}
           and coalesce(g_ssn, -1) not in (0, 1) and coalesce(g_medicaid_id, -1) <> 0
         """)
     return int(con.execute("select count(*) from kw_apart").fetchall()[0][0])
@@ -202,6 +214,7 @@ def link(
     bonus: float = 0.0,
 ) -> dict[str, Any]:
     """Form people, look again through their relatives (two rounds), and form them for good."""
+    forget_pools(con)
     summary: dict[str, Any] = {
         "twin_pairs": separate_twins(con, edges),
         "generation_pairs": separate_generations(con, edges, mixtures),
@@ -215,8 +228,8 @@ def link(
             relational += changed
             if not changed:
                 break
-            summary["twin_pairs"] += separate_twins(con, edges)
-            summary["generation_pairs"] += separate_generations(con, edges, mixtures)
+            summary["twin_pairs"] += separate_twins(con, edges, again=True)
+            summary["generation_pairs"] += separate_generations(con, edges, mixtures, again=True)
             summary |= form(con, edges, join, duplicate_free, bonus)
     summary["relational_pairs"] = relational
     return summary

@@ -55,19 +55,43 @@ def pool_pairs(con: duckdb.DuckDBPyConnection, compared: str, linked: str) -> in
     return int(con.execute("select count(*) from pool").fetchall()[0][0])
 
 
-def score_pool(con: duckdb.DuckDBPyConnection, scorer: Scorer, mixtures: dict[str, Mixture]) -> None:
+def score_pool(con: duckdb.DuckDBPyConnection, scorer: Scorer, mixtures: dict[str, Mixture], edges: str) -> None:
     """Table ``pool_scored``: the pairs of ``pool``, compared; all of them, or the pool's model would not see what
-    the others look like."""
-    score_pairs(con, scorer, mixtures, "pool", "pool_scored", "relational", floor=-1e9)
+    the others look like.
+
+    What ``edges`` or an earlier round (table ``pool_known``) has compared is not compared again.
+    """
+    con.execute(f"create table if not exists pool_known as select * from {edges} limit 0")
+    # A pair at the floor, put there by completion, has no levels.
+    compared = f"(select * from {edges} where g_given_name is not null)"
+    con.execute(
+        f"create or replace temp table kw_todo as select rid_l, rid_r from pool "
+        f"anti join {compared} e using (rid_l, rid_r) anti join pool_known k using (rid_l, rid_r)"
+    )
+    score_pairs(con, scorer, mixtures, "kw_todo", "kw_pool_new", "relational", floor=-1e9)
+    con.execute("insert into pool_known by name select * from kw_pool_new")
+    con.execute(
+        f"create or replace table pool_scored as select e.* from {compared} e semi join pool using (rid_l, rid_r) "
+        f"union all by name select k.* from pool_known k semi join pool using (rid_l, rid_r) "
+        f"anti join {compared} e using (rid_l, rid_r)"
+    )
 
 
-def train_pools(con: duckdb.DuckDBPyConnection, scorer: Scorer, mixtures: dict[str, Mixture]) -> dict[str, Pool]:
+def forget_pools(con: duckdb.DuckDBPyConnection) -> None:
+    """Before other records or models are looked at."""
+    con.execute("drop table if exists pool_known")
+
+
+def train_pools(
+    con: duckdb.DuckDBPyConnection, scorer: Scorer, mixtures: dict[str, Mixture], edges: str
+) -> dict[str, Pool]:
     """Fit each pool for each model, on ``people`` as clustered without it. Small pools are left out."""
     pools: dict[str, Pool] = {}
+    forget_pools(con)
     for name, compared, linked in POOLS:
         if pool_pairs(con, compared, linked) < 30:
             continue
-        score_pool(con, scorer, mixtures)
+        score_pool(con, scorer, mixtures, edges)
         for kind, mixture in mixtures.items():
             con.execute(f"create or replace table kw_kind as select * from pool_scored where model = '{kind}'")
             if con.execute("select count(*) from kw_kind").fetchall()[0][0] < 30:
@@ -89,7 +113,7 @@ def apply_pools(
     for name, compared, linked in POOLS:
         if not any(key.startswith(name) for key in pools) or not pool_pairs(con, compared, linked):
             continue
-        score_pool(con, scorer, mixtures)
+        score_pool(con, scorer, mixtures, edges)
         for kind, mixture in mixtures.items():
             pool = pools.get(f"{name}/{kind}")
             if pool is None:

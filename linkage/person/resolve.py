@@ -30,13 +30,19 @@ def score(linkage_dir: Path, model_dir: Path, full: bool = False) -> dict[str, A
     card = models.load(model_dir)
     con = connect(spill_dir=linkage_dir / "spill")
     try:
-        edge_work.load_records(con, str(linkage_dir / "records.parquet"))
-        done = None if full else nightly.score_changes(con, linkage_dir, card)
-        is_full = done is None
+        done = None if full else nightly.as_before(con, linkage_dir, card)
+        is_full, is_same = False, done is not None
         if done is None:
-            done = nightly.score_all(con, card)
+            edge_work.load_records(con, str(linkage_dir / "records.parquet"))
+            done = None if full else nightly.score_changes(con, linkage_dir, card)
+        if done is None:
+            is_full, done = True, nightly.score_all(con, card)
         report = done.pop("rules")
-        edges = nightly.write_edges(con, linkage_dir)
+        edges = (
+            con.execute("select count(*) from edges").fetchall()[0][0]
+            if is_same
+            else nightly.write_edges(con, linkage_dir)
+        )
         usual = {rule["name"]: rule for rule in card.blocking}
         for rule in report:
             rule["pairs_in_training"] = usual.get(rule["name"], {}).get("pairs")
@@ -44,7 +50,7 @@ def score(linkage_dir: Path, model_dir: Path, full: bool = False) -> dict[str, A
             "model": card.name,
             "model_dir": str(model_dir),
             "is_full": is_full,
-            "pairs": done.get("pairs", con.execute("select count(*) from edges").fetchall()[0][0]),
+            "pairs": done.get("pairs", edges),
             "completed_pairs": done.pop("completed"),
             "edges": edges,
             **{k: v for k, v in done.items() if k.startswith("records_")},
@@ -55,7 +61,8 @@ def score(linkage_dir: Path, model_dir: Path, full: bool = False) -> dict[str, A
             "rules": report,
         }
         write_json(summary, linkage_dir / "scoring.json")
-        nightly.keep(linkage_dir, card, report, summary["pairs"], summary["completed_pairs"])
+        if not is_same:
+            nightly.keep(linkage_dir, card, report, summary["pairs"], summary["completed_pairs"])
         return summary
     finally:
         con.close()
@@ -222,30 +229,30 @@ def _write(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
         "female": "sex = 'F'",
         "male": "sex = 'M'",
     }
-    parts = [
-        f"""select a.source_system as system_a, b.system_b, '{name}' as population,
-            count(distinct a.person_id) as n_a,
-            count(distinct a.person_id) filter (b.person_id is not null) as n_linked
-        from (select distinct source_system, person_id from kw_members where {where}) a
-        cross join (select distinct source_system as system_b from kw_members) s
-        left join (select distinct source_system as system_b, person_id from kw_members) b
-          on b.system_b = s.system_b and b.person_id = a.person_id
-        where a.source_system <> s.system_b
-        group by a.source_system, b.system_b, s.system_b"""
-        for name, where in populations.items()
-    ]
+    flags = ", ".join(f"bool_or(coalesce({where}, false)) as p_{name}" for name, where in populations.items())
     con.execute(
-        "create or replace table kw_members as select r.*, c.person_id from crosswalk c join records r "
-        "using (rid, source_system, source_record_id)"
+        f"create or replace table kw_members as select c.person_id, r.source_system, {flags} "
+        "from crosswalk c join records r using (rid, source_system, source_record_id) group by all"
     )
-    fixed = " union all ".join(
-        p.replace("b.system_b, '", "s.system_b, '").replace(
-            "group by a.source_system, b.system_b, s.system_b", "group by a.source_system, s.system_b"
-        )
-        for p in parts
-    )
+    sums = ", ".join(f"count(*) filter (p_{name}) as p_{name}" for name in populations)
+    listed = ", ".join(f"p_{name}" for name in populations)
     write_parquet(
         con,
-        f"select *, round(n_linked / n_a, 6) as rate from ({fixed}) order by system_a, system_b, population",
+        f"""
+        with known as (select source_system as system_a, {sums} from kw_members group by 1),
+        linked as (
+            select a.source_system as system_a, b.source_system as system_b,
+                {sums.replace("(p_", "(a.p_")}
+            from kw_members a join kw_members b on a.person_id = b.person_id and a.source_system <> b.source_system
+            group by 1, 2),
+        n_known as (unpivot known on {listed} into name population value n_a),
+        n_linked as (unpivot linked on {listed} into name population value n_linked)
+        select k.system_a, s.system_b, substr(k.population, 3) as population, k.n_a,
+            coalesce(l.n_linked, 0) as n_linked, round(coalesce(l.n_linked, 0) / k.n_a, 6) as rate
+        from n_known k
+        join (select system_a as system_b from known) s on s.system_b <> k.system_a
+        left join n_linked l on l.system_a = k.system_a and l.system_b = s.system_b and l.population = k.population
+        where k.n_a > 0 order by system_a, system_b, population
+        """,
         linkage_dir / "match_rates.parquet",
     )

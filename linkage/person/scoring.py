@@ -2,14 +2,13 @@
 
 A pair is scored by the child model when either record is a young child, by the adult model otherwise. Its weight is
 Splink's match weight (log2 odds, with frozen name frequencies), minus ``log2(1 + relatives : strangers)``. One SQL
-statement made from the Splink models does both, in pieces that fit in memory; a test holds its weights against
-Splink's own prediction.
+statement made from the Splink models (:mod:`linkage.person.weights`) does both, in pieces that fit in memory; a test
+holds its weights against Splink's own prediction.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from linkage.person.comparisons import BY_NAME, Comparison, settings
 from linkage.person.mixture import Floats, Ints, Mixture
+from linkage.person.weights import FREQUENCY_LEVEL, level_sql
 from linkage.store import quoted, write_parquet
 
 #: Columns each comparison reads.
@@ -47,12 +47,6 @@ _READS = {
     "mother": ("mother_first", "mother_last"),
 }
 FREQUENCIES = ("first_std", "last_std")
-#: The comparison and level whose weight depends on how frequent the agreeing value is.
-_FREQUENCY_LEVEL = {
-    name: next((i for i, level in enumerate(c.levels) if level.frequency_of), None) for name, c in BY_NAME.items()
-}
-#: Two people sharing a name held by one record in a million must not outweigh everything else.
-MIN_FREQUENCY = 1e-5
 #: Edges below this weight can change nothing and are not kept.
 FLOOR = -12.0
 #: Pairs scored in one piece: what two sides of compared values need of memory.
@@ -63,53 +57,6 @@ def quiet() -> None:
     """Splink explains itself on the log at length; the model card says it once."""
     for name in ("splink", "splink.internals"):
         logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def level_sql(comparison: Comparison) -> str:
-    """SQL giving the level position of a pair: 0 strongest, -1 not known."""
-    whens = " ".join(f"when {level.condition} then {i}" for i, level in enumerate(comparison.levels))
-    return f"(case when {comparison.null_when} then -1 {whens} else {len(comparison.levels)} end)::tinyint"
-
-
-def _number(value: float) -> str:
-    return f"{value:.17e}"  # with an exponent it is a double, not a decimal
-
-
-def _lookup(column: str, values: Iterable[float]) -> str:
-    return f"(case {column} " + " ".join(f"when {i} then {_number(v)}" for i, v in enumerate(values)) + " else 0e0 end)"
-
-
-def _log2(values: Iterable[float], by: Iterable[float]) -> list[float]:
-    return [float(np.log2(max(a, 1e-12) / b)) for a, b in zip(values, by, strict=True)]
-
-
-def weight_sql(mixture: Mixture) -> str:
-    """SQL for the weight of a pair from its levels ``g_*`` and frequencies ``tf_given_name``, ``tf_surname``."""
-    prior = max(mixture.match_share, 1e-12)
-    terms = [_number(float(np.log2(prior / (1 - prior))))]
-    for name in mixture.comparisons:
-        terms.append(_lookup(f"g_{name}", _log2(mixture.m[name], mixture.u[name])))
-        position = _FREQUENCY_LEVEL[name]
-        if position is not None:
-            # greatest() passes over a NULL: without a frequency there is nothing to add.
-            rare = f"log2({_number(mixture.u[name][position])} / greatest(tf_{name}, {MIN_FREQUENCY}))"
-            terms.append(f"(case when tf_{name} is null then 0e0 else {rare} end)")
-    if not mixture.kin:
-        return " + ".join(terms)
-    strangers = max(1 - mixture.match_share - sum(k.share for k in mixture.kin.values()), 1e-9)
-    kinds = []
-    for kind in mixture.kin.values():
-        parts = [_number(float(np.log2(max(kind.share, 1e-15) / strangers)))]
-        parts += [_lookup(f"g_{n}", _log2(kind.levels[n], mixture.u[n])) for n in mixture.comparisons]
-        kinds.append(f"pow(2, least({' + '.join(parts)}, 200))")
-    position = _FREQUENCY_LEVEL["surname"]
-    if "surname" in mixture.comparisons and position is not None:
-        # Relatives share a rare surname as one person does.
-        by = f"{_number(mixture.u['surname'][position])} / greatest(tf_surname, {MIN_FREQUENCY})"
-        rare = f"(case when tf_surname is null then 1e0 else {by} end)"
-    else:
-        rare = "1e0"
-    return f"{' + '.join(terms)} - log2(1 + ({' + '.join(kinds)}) * {rare})"
 
 
 class Scorer:
@@ -144,7 +91,7 @@ class Scorer:
         left = ", ".join(f"l.{c} as {c}_l" for c in reads)
         right = ", ".join(f"r.{c} as {c}_r" for c in reads)
         chosen = select or "rid_l, rid_r, " + ", ".join(f"g_{c.name}" for c in comparisons)
-        tf = {c.name: _FREQUENCY_LEVEL[c.name] for c in comparisons}
+        tf = {c.name: FREQUENCY_LEVEL[c.name] for c in comparisons}
         adjusted = [
             f"case when g_{name} = {tf[name]} then {column} end as tf_{name}"
             if tf.get(name) is not None

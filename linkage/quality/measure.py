@@ -115,7 +115,8 @@ def _race_words(values: list[tuple[str, str]]) -> list[str]:
 
 
 def _groups(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
-    """Table ``grouped(rid, source_system, person, breakdown, value)``; value NULL where nothing is recorded."""
+    """Table ``wide(rid, source_system, person, is_child, …)``: a column per breakdown, NULL where nothing is
+    recorded."""
     year = str(read_json(linkage_dir / "record_summary.json")["reference_date"] or "1970")[:4]
     said = con.execute(
         "select distinct source_system, race_ethnicity from records where race_ethnicity is not null order by all"
@@ -139,11 +140,6 @@ def _groups(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
           left join kw_race w using (source_system, race_ethnicity)) join people p using (rid)
     """)
     con.unregister("kw_race")
-    each = " union all ".join(
-        f"""select rid, source_system, person, '{name}' as breakdown, "{name}" as value from wide"""
-        for name in BREAKDOWNS
-    )
-    con.execute(f"create table grouped as {each}")
 
 
 def _pair_groups(left: str, right: str) -> str:
@@ -182,21 +178,34 @@ def _population(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
 
 
 def _match_rates(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
+    # A person's systems as bits: then every group is counted once, not once per other system.
+    con.execute("""
+    create table systems as
+    select source_system, row_number() over (order by source_system) - 1 as bit
+    from (select distinct source_system from wide)
+    """)
+    con.execute("""
+    create table placed_in as
+    select person, bit_or(1::bigint << bit) as mask from wide join systems using (source_system) group by person
+    """)
+    con.execute("create table located as select w.*, p.mask from wide w join placed_in p using (person)")
+    each = " union all ".join(
+        f"""select source_system, mask, '{name}' as breakdown, {value} as value, count(distinct person) as n
+        from located group by all"""
+        for name, value in [("everybody", "'everybody'")]
+        + [(name, f"""coalesce("{name}", '{UNKNOWN}')""") for name in BREAKDOWNS]
+    )
     found = rows(
         con,
         f"""
-        with members as (
-            select distinct source_system, person, breakdown, coalesce(value, '{UNKNOWN}') as value from grouped
-            union all select distinct source_system, person, 'everybody', 'everybody' from wide
-        ), systems as (select distinct source_system as system_b from wide),
-        places as (select distinct source_system, person from wide)
-        select m.source_system as system_a, s.system_b, m.breakdown, m.value, count(*) as n,
-            count(p.person) as linked
-        from members m join systems s on s.system_b <> m.source_system
-        left join places p on p.source_system = s.system_b and p.person = m.person
+        select g.source_system as system_a, s.source_system as system_b, g.breakdown, g.value,
+            sum(g.n)::bigint as n, coalesce(sum(g.n) filter ((g.mask >> s.bit) & 1 = 1), 0)::bigint as linked
+        from ({each}) g join systems s on s.source_system <> g.source_system
         group by all order by all
         """,
     )
+    for table in ("located", "placed_in", "systems"):
+        con.execute(f"drop table {table}")
     for line in found:
         share = wilson(line["linked"], line["n"])
         line |= {"rate": share.value if share else None, "low": share.low if share else None}

@@ -18,7 +18,8 @@ import linkage
 from linkage.person import blocking, nightly
 from linkage.person import edges as edge_work
 from linkage.person.comparisons import BY_NAME
-from linkage.person.scoring import FREQUENCIES, Scorer, splink_settings, weight_sql
+from linkage.person.scoring import FREQUENCIES, Scorer, splink_settings
+from linkage.person.weights import weight_sql
 from linkage.store import connect
 
 SECRET = b"a test, not a secret"
@@ -91,6 +92,33 @@ def test_another_model_means_a_full_night(trained: Path, tmp_path: Path) -> None
     data["thresholds"]["keep"] -= 1
     card.write_text(json.dumps(data), encoding="utf-8")
     assert linkage.score(tmp_path / "linkage", tmp_path / "other")["is_full"]
+
+
+def test_a_look_at_single_values_loses_no_pair_that_matters(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    card, con = linkage.load(trained / "models" / "first"), connect()
+    edge_work.load_records(con, str(trained / "linkage" / "records.parquet"))
+    scorer = Scorer(con, card.path / "frequencies")
+    # At a lower floor than the night uses there is more to lose. What blocking proposes, and people of one name or day whom it would not: the look must hold for any pair.
+    blocking.block(con, card.duplicate_free, {rule.name: 300 for rule in blocking.RULES})
+    con.execute("""
+    insert into pairs
+    select l.rid, r.rid, 0 from records l join records r on l.rid < r.rid
+      and (l.first_std = r.first_std or l.dob = r.dob or l.last_std = r.last_std) and hash(l.rid, r.rid) % 20 = 0
+    anti join pairs p on p.rid_l = l.rid and p.rid_r = r.rid
+    """)
+    pairs = con.execute("select count(*) from pairs").fetchall()[0][0]
+    monkeypatch.setattr(edge_work, "MANY_PAIRS", 0)
+    edge_work.score_pairs(con, scorer, card.mixtures, "pairs", "swift", "pair", floor=-25)
+    looked_closer = con.execute("select count(*) from kw_possible").fetchall()[0][0]
+    monkeypatch.setattr(edge_work, "MANY_PAIRS", pairs)
+    edge_work.score_pairs(con, scorer, card.mixtures, "pairs", "slow", "pair", floor=-25)
+    found, lost = con.execute(
+        "select count(*), count(*) filter (s.weight is null) from slow e left join swift s using (rid_l, rid_r, weight)"
+    ).fetchall()[0]
+    assert lost == 0 and found > 3000
+    # And it does spare the work: most pairs are not looked at closer.
+    assert looked_closer < pairs / 2
+    con.close()
 
 
 def test_weights_are_those_of_splink(trained: Path) -> None:
