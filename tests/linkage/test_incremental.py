@@ -98,7 +98,8 @@ def test_a_look_at_single_values_loses_no_pair_that_matters(trained: Path, monke
     card, con = linkage.load(trained / "models" / "first"), connect()
     edge_work.load_records(con, str(trained / "linkage" / "records.parquet"))
     scorer = Scorer(con, card.path / "frequencies")
-    # At a lower floor than the night uses there is more to lose. What blocking proposes, and people of one name or day whom it would not: the look must hold for any pair.
+    # What blocking proposes, and people of one name or day whom it would not; at a lower floor than the night's, where
+    # there is more to lose.
     blocking.block(con, card.duplicate_free, {rule.name: 300 for rule in blocking.RULES})
     con.execute("""
     insert into pairs
