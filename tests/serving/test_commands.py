@@ -98,6 +98,16 @@ def test_the_demo_starts_tells_how_to_connect_by_password_and_stops(home, unused
         psycopg.connect(address)
 
 
+def test_a_port_that_is_taken_is_said(home, unused_port):
+    import socket
+
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", unused_port))
+        other.listen()
+        code, told = run("demo", "--home", home.root, "--port", unused_port)
+    assert (code, f"port {unused_port} of this machine is taken" in told) == (1, True)
+
+
 @pytest.fixture
 def unused_port():
     import socket

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -50,6 +51,8 @@ def start(*, port: int | None = None, trust: bool = False, settings: Mapping[str
     power cut would lose does not matter here. Raises :class:`ServeError`.
     """
     _binary("postgres")
+    if port and _is_taken(port):
+        raise ServeError(f"port {port} of this machine is taken: name another one with --port")
     folder = Path(tempfile.mkdtemp(prefix="kinweave-pg-"))
     if (user := _server_user()) is not None:
         shutil.chown(folder, user)
@@ -86,6 +89,17 @@ def start(*, port: int | None = None, trust: bool = False, settings: Mapping[str
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return server
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        # As the server does: a port whose last connection has just ended is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
 
 
 def has_pgaudit() -> bool:
