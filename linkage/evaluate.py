@@ -110,18 +110,16 @@ def _evaluate(con: duckdb.DuckDBPyConnection, linkage_dir: Path, truth_dir: Path
     )
     truth_file, found_file = truth_dir / "parent_child.parquet", linkage_dir / "parent_child.parquet"
     if truth_file.exists() and found_file.exists():
-        con.execute("""
-        create table holder as
-        select found, truth from (
-            select found, truth, row_number() over (partition by found order by count(*) desc, truth) as nth
-            from placed group by found, truth) where nth = 1
-        """)
-        con.execute("""
-        create table home as
-        select truth, found from (
-            select truth, found, row_number() over (partition by truth order by count(*) desc, found) as nth
-            from placed group by truth, found) where nth = 1
-        """)
+        # Where two halves are of one size the one with the first record counts: IDs are random and decide nothing.
+        for table, one, other in (("holder", "found", "truth"), ("home", "truth", "found")):
+            con.execute(f"""
+            create table {table} as
+            select {one}, {other} from (
+                select {one}, {other}, row_number() over (
+                    partition by {one}
+                    order by count(*) desc, min(source_system || chr(31) || source_record_id)) as nth
+                from placed group by {one}, {other}) where nth = 1
+            """)
         edges, right = con.execute(f"""
         with f as (select distinct child_person_id, parent_person_id from read_parquet({quoted(found_file)})
                    where role in ('mother', 'father', 'parent', 'putative_father')),
