@@ -20,7 +20,7 @@
         {{ ref("fct_enrollment_sbct") }} as e
         on m.family_id = e.family_id
         and e.enrolled_date <= m.held_date
-        and coalesce(e.closed_date >= m.held_date, true)
+        and coalesce(e.closed_date, date '9999-12-31') >= m.held_date
     group by all
 {%- endmacro %}
 

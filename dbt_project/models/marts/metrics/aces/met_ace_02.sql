@@ -29,7 +29,7 @@ with
         left join
             episodes as e
             on c.person_id = e.person_id
-            and coalesce(e.end_date >= c.enrolled_date, true)
+            and coalesce(e.end_date, date '9999-12-31') >= c.enrolled_date
             and e.removal_date <= {{ add_months("c.enrolled_date", 24) }}
         group by c.period_start, c.period_end, c.person_id, c.enrolled_date, c.site_id, c.county
     ),

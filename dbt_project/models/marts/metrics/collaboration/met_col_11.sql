@@ -33,7 +33,7 @@ with
             {{ ref("fct_enrollment_sbct") }} as e
             on k.family_id = e.family_id
             and e.enrolled_date <= k.period_end
-            and coalesce(e.closed_date >= k.period_start, true)
+            and coalesce(e.closed_date, date '9999-12-31') >= k.period_start
         group by k.period_start, k.period_end, k.family_id
     ),
 

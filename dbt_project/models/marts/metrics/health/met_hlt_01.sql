@@ -40,6 +40,27 @@ with
         where cpt_hcpcs in ({{ codes("physical_health_codes") }})
     ),
 
+    -- Two joins: DuckDB joins row by row where it finds an "or".
+    answered as (
+        select r.period_start, r.person_id, r.referral_id, v.visit_date
+        from referred as r
+        inner join
+            visits as v
+            on r.person_id = v.person_id
+            and v.referral_id is null
+            and v.visit_date >= r.index_date
+            and v.visit_date <= {{ cutoff() }}
+        union all
+        select r.period_start, r.person_id, r.referral_id, v.visit_date
+        from referred as r
+        inner join
+            visits as v
+            on r.person_id = v.person_id
+            and r.referral_id = v.referral_id
+            and v.visit_date >= r.index_date
+            and v.visit_date <= {{ cutoff() }}
+    ),
+
     seen as (
         select
             r.period_start,
@@ -47,14 +68,9 @@ with
             r.person_id,
             r.referral_id,
             r.index_date,
-            min(v.visit_date) as visit_date
+            min(a.visit_date) as visit_date
         from referred as r
-        left join
-            visits as v
-            on r.person_id = v.person_id
-            and coalesce(v.referral_id = r.referral_id, true)
-            and v.visit_date >= r.index_date
-            and v.visit_date <= {{ cutoff() }}
+        left join answered as a using (period_start, person_id, referral_id)
         group by r.period_start, r.period_end, r.person_id, r.referral_id, r.index_date
     ),
 
