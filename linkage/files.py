@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,12 +54,19 @@ def link_files(
 
     Writes to ``out``: ``person_crosswalk.parquet (source_system, source_record_id, person_id)``,
     ``parent_child.parquet (child_person_id, parent_person_id, role, evidence)``, ``family_member.parquet
-    (family_id, person_id, role)``, ``scores.parquet``, ``report.html``, and the work under ``work/``. Returns counts.
+    (family_id, person_id, role)``, ``scores.parquet``, ``report.html``, and the work under ``work/``. Returns counts,
+    and the seconds of each step.
 
     Raises :class:`FileNotFoundError` for a missing file, :class:`ValueError` for missing key columns.
     """
     out.mkdir(parents=True, exist_ok=True)
     work = out / "work"
+    seconds: dict[str, float] = {}
+    began = time.perf_counter()
+
+    def done(step: str) -> None:
+        seconds[step] = round(time.perf_counter() - began - sum(seconds.values()), 1)
+
     related = [relationships] if isinstance(relationships, Path) else list(relationships or [])
     con = connect(spill_dir=work / "spill")
     try:
@@ -67,13 +75,17 @@ def link_files(
         summary: dict[str, Any] = {"records": prepare(con, persons, kin, None, None, work)}
     finally:
         con.close()
+    done("records")
     card = train(work, work / "models", "model", tuple(duplicate_free))
+    done("training and scoring")
     summary["scoring"] = score(work, card.path)
     # Without a deployment there is no secret to keep: the IDs follow from the data, and are the same every time.
     secret = secret or hashlib.sha256(card.fingerprint.encode()).digest()
     cut = dt.date.fromisoformat(str(summary["records"]["reference_date"] or "1970-01-01")[:10])
     summary["people"] = resolve(work, work / "registry", cut, secret, persist=False)
+    done("people")
     summary["families"] = build_families(work, work / "registry", cut, secret, persist=False)
+    done("families")
     summary["model"] = card.name
     con = connect(spill_dir=work / "spill")
     try:
@@ -116,4 +128,6 @@ def link_files(
     finally:
         con.close()
     write_report(work, model.load(card.path), out / "report.html")
+    done("files and report")
+    summary["seconds"] = seconds
     return summary

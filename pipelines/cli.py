@@ -282,10 +282,24 @@ def link(
         _complain(str(error))
         raise typer.Exit(1) from None
     console = _console()
-    for name, value in counts.items():
-        if isinstance(value, int | float | str):
-            console.print(f"{name.replace('_', ' ')}: {value:,}" if isinstance(value, int) else f"{name}: {value}")
-    console.print(f"Written to {out}")
+    read, people, families = counts["records"], counts["people"], counts["families"]
+    console.print(
+        f"{read['records']:,} records of {read['rows_received']:,} rows: {people['people']:,} people, "
+        f"{families['families']:,} families"
+    )
+    words = {
+        "rows_without_system_or_id": "rows without a system or an ID, left out",
+        "relationship_to_nobody": "relationships to nobody, left out",
+        "relationship_to_itself": "relationships of a record to itself, left out",
+        "relationship_reversed": "parents younger than their children, read the other way round",
+    }
+    for name, text in words.items():
+        if read.get(name):
+            console.print(f"  {read[name]:,} {text}")
+    for reason, count in sorted(people["review"].items()):
+        console.print(f"  {count:,} pairs worth a look: {reason.replace('_', ' ')}")
+    console.print("  " + ", ".join(f"{step} {taken:g} s" for step, taken in counts["seconds"].items()))
+    console.print(f"Written to {out}", soft_wrap=True)
 
 
 @app.command("linkage-range")

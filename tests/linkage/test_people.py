@@ -11,10 +11,12 @@ import linkage_population
 import pyarrow.parquet as pq
 import pytest
 from linkage_helpers import CUT, write_table
+from typer.testing import CliRunner
 
 import linkage
 from linkage.person.people import form
-from linkage.store import connect
+from linkage.store import connect, read_json
+from pipelines.cli import app
 
 SECRET = b"a test, not a secret"
 
@@ -274,9 +276,13 @@ def test_reviewers_are_obeyed_and_remembered_by_record(trained: Path, tmp_path: 
 def test_any_files_are_linked_by_the_same_code(tmp_path: Path) -> None:
     linkage_population.write(tmp_path, "survey", seed=3, households=450)
     out = tmp_path / "out"
-    summary = linkage.link_files(
-        [tmp_path / "records.parquet"], out, tmp_path / "relationships.parquet", ("census", "registry")
-    )
+    given = ["--records", str(tmp_path / "records.parquet"), "--relationships", str(tmp_path / "relationships.parquet")]
+    said = CliRunner().invoke(app, ["link", *given, "--duplicate-free", "census,registry", "--out", str(out)])
+    assert said.exit_code == 0, said.output
+    rows = pq.read_table(out / "person_crosswalk.parquet").to_pylist()
+    people, families = len({r["person_id"] for r in rows}), read_json(out / "work" / "families.json")
+    assert f"{len(rows):,} records" in said.output and f"{people:,} people" in said.output
+    assert f"{families['families']:,} families" in said.output
     found = linkage.evaluate(out / "work", tmp_path / "truth")
     assert found.f1 >= 0.985 and found.exact >= 0.97
     assert pq.read_schema(out / "person_crosswalk.parquet").names == ["source_system", "source_record_id", "person_id"]
@@ -289,7 +295,7 @@ def test_any_files_are_linked_by_the_same_code(tmp_path: Path) -> None:
     assert pq.read_schema(out / "family_member.parquet").names == ["family_id", "person_id", "role"]
     assert (out / "scores.parquet").exists()
     assert "Linkage report" in (out / "report.html").read_text(encoding="utf-8")
-    assert summary["families"]["largest_family"] <= 15
+    assert families["largest_family"] <= 15
 
 
 def test_files_with_nothing_but_names_or_a_million_placeholders_still_end(tmp_path: Path) -> None:
