@@ -11,30 +11,22 @@ from typing import Any
 
 import duckdb
 
+from expectations.vocabulary import RELATIONSHIPS
 from linkage import model
 from linkage.family.families import build_families
 from linkage.person.resolve import resolve, score
 from linkage.quality import write_report
+from linkage.reading import read_tables
 from linkage.records import prepare
-from linkage.store import connect, quoted, write_parquet
+from linkage.store import connect, in_list, quoted, write_parquet
 from linkage.train import train
 
+_KEY = ("source_system", "source_record_id")
+_KIN = (*_KEY, "related_record_id", "relationship")
 
-def _relation(con: duckdb.DuckDBPyConnection, paths: Sequence[Path], name: str) -> str:
-    """A table of all rows of Parquet or CSV files, columns matched by name, every CSV value as text."""
-    parts = []
-    for path in paths:
-        if not path.exists():
-            raise FileNotFoundError(f"there is no file {path.name}")
-        if path.suffix.lower() in (".parquet", ".pq"):
-            parts.append(f"select * from read_parquet({quoted(path)})")
-        else:
-            parts.append(f"select * from read_csv({quoted(path)}, header = true, all_varchar = true)")
-    con.execute(f"create table {name} as " + " union all by name ".join(parts))
-    columns = [r[0] for r in con.execute(f"describe {name}").fetchall()]
-    casts = ", ".join(f'"{c}"::varchar as "{c.strip().lower()}"' for c in columns)
-    con.execute(f"create or replace table {name} as select {casts} from {name}")
-    return name
+
+def _count(con: duckdb.DuckDBPyConnection, query: str) -> int:
+    return int(con.execute(query).fetchall()[0][0])
 
 
 def link_files(
@@ -57,7 +49,8 @@ def link_files(
     (family_id, person_id, role)``, ``scores.parquet``, ``report.html``, and the work under ``work/``. Returns counts,
     and the seconds of each step.
 
-    Raises :class:`FileNotFoundError` for a missing file, :class:`ValueError` for missing key columns.
+    Raises :class:`FileNotFoundError` for a missing file, :class:`~linkage.reading.LinkageError` for one that cannot be
+    read or lacks a key column.
     """
     out.mkdir(parents=True, exist_ok=True)
     work = out / "work"
@@ -67,16 +60,26 @@ def link_files(
     def done(step: str) -> None:
         seconds[step] = round(time.perf_counter() - began - sum(seconds.values()), 1)
 
+    duplicate_free = tuple(duplicate_free)
     related = [relationships] if isinstance(relationships, Path) else list(relationships or [])
     con = connect(spill_dir=work / "spill")
     try:
-        persons = _relation(con, list(records), "given_records")
-        kin = _relation(con, related, "given_relationships") if related else None
+        persons, kin = "given_records", "given_relationships" if related else None
+        aside = read_tables(con, list(records), persons, _KEY)
+        unknown_words = 0
+        if kin:
+            aside += read_tables(con, related, kin, _KIN)
+            unknown_words = _count(
+                con, f"select count(*) from {kin} where lower(trim(relationship)) not in {in_list(RELATIONSHIPS)}"
+            )
+        systems = {r[0] for r in con.execute(f"select distinct trim(source_system) from {persons}").fetchall()}
         summary: dict[str, Any] = {"records": prepare(con, persons, kin, None, None, work)}
+        summary["records"] |= {"lines_unreadable": aside, "relationship_of_unknown_kind": unknown_words}
+        summary["duplicate_free_unknown"] = sorted(set(duplicate_free) - systems)
     finally:
         con.close()
     done("records")
-    card = train(work, work / "models", "model", tuple(duplicate_free))
+    card = train(work, work / "models", "model", duplicate_free)
     done("training and scoring")
     summary["scoring"] = score(work, card.path)
     # Without a deployment there is no secret to keep: the IDs follow from the data, and are the same every time.

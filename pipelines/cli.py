@@ -272,7 +272,13 @@ def link(
         str, typer.Option(help="Systems that hold each person once, separated by commas.", metavar="SYSTEM,…")
     ] = "",
 ) -> None:
-    """Link any person records, with nothing but the files: the steps of the night, without a deployment."""
+    """Link any person records, with nothing but the files: the steps of the night, without a deployment.
+
+    Columns of records: source_system, source_record_id, and any of first_name, middle_name, last_name, name_suffix,
+    birth_date, sex, ssn, medicaid_id, address_line, city, state, zip, phone, record_role, case_key. Columns of
+    relationships: source_system, source_record_id, related_record_id, relationship (mother_of, father_of, parent_of,
+    guardian_of, spouse_of, sibling_of, foster_parent_of, read left to right). More: docs/linkage.md.
+    """
     import linkage
 
     systems = [s.strip() for s in duplicate_free.split(",") if s.strip()]
@@ -291,11 +297,15 @@ def link(
         "rows_without_system_or_id": "rows without a system or an ID, left out",
         "relationship_to_nobody": "relationships to nobody, left out",
         "relationship_to_itself": "relationships of a record to itself, left out",
+        "lines_unreadable": "lines that could not be read, left out",
+        "relationship_of_unknown_kind": "relationships of an unknown kind, left out",
         "relationship_reversed": "parents younger than their children, read the other way round",
     }
     for name, text in words.items():
         if read.get(name):
             console.print(f"  {read[name]:,} {text}")
+    for system in counts["duplicate_free_unknown"]:
+        console.print(f"  --duplicate-free {system}: no record is of this system", style="yellow", markup=False)
     for reason, count in sorted(people["review"].items()):
         console.print(f"  {count:,} pairs worth a look: {reason.replace('_', ' ')}")
     console.print("  " + ", ".join(f"{step} {taken:g} s" for step, taken in counts["seconds"].items()))

@@ -1,0 +1,108 @@
+"""Files as people have them: what is read all the same, what is set aside, what is refused and with which words."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from linkage.reading import LinkageError, read_tables
+from linkage.store import connect
+from pipelines.cli import app
+
+KEY = ("source_system", "source_record_id")
+PLAIN = "source_system,source_record_id,last_name\ncourt,1,LEE\nmedicaid,007,GARCÍA\n"
+READ = [("court", "1", "LEE"), ("medicaid", "007", "GARCÍA")]
+
+
+def read(path: Path, *more: Path) -> tuple[list[tuple[str, ...]], int]:
+    con = connect()
+    aside = read_tables(con, [path, *more], "given", KEY)
+    return con.execute("select * from given order by source_record_id desc").fetchall(), aside
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("commas", PLAIN.encode()),
+        ("a byte order mark", PLAIN.encode("utf-8-sig")),
+        ("semicolons", PLAIN.replace(",", ";").encode()),
+        ("tabs", PLAIN.replace(",", "\t").encode()),
+        ("bars", PLAIN.replace(",", "|").encode()),
+        ("Latin 1", PLAIN.encode("latin-1")),
+        ("UTF-16, as a spreadsheet's Unicode text", PLAIN.replace(",", "\t").encode("utf-16")),
+        ("Windows' ends of lines", PLAIN.replace("\n", "\r\n").encode()),
+        ("empty lines", PLAIN.replace("\n", "\n\n").encode()),
+        ("upper case headers with blanks", PLAIN.replace("last_name", " Last_Name ").upper().encode()),
+        (
+            "quotes",
+            b'"source_system","source_record_id","last_name"\n"court","1","LEE"\n"medicaid","007","GARC\xc3\x8dA"',
+        ),
+    ],
+)
+def test_every_way_of_writing_one_file_is_read_alike(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_bytes(content)
+    rows, aside = read(tmp_path / "people.csv")
+    assert [tuple(v.upper() for v in row) for row in rows] == [tuple(v.upper() for v in row) for row in READ]
+    assert aside == 0
+
+
+def test_packed_files_and_parquet_are_told_by_what_is_in_them(tmp_path: Path) -> None:
+    with gzip.open(tmp_path / "people.csv.gz", "wt", encoding="utf-8") as packed:
+        packed.write(PLAIN)
+    assert read(tmp_path / "people.csv.gz")[0] == READ
+    pq.write_table(pa.table(dict(zip([*KEY, "last_name"], zip(*READ, strict=True), strict=True))), tmp_path / "a.dat")
+    assert read(tmp_path / "a.dat")[0] == READ
+
+
+def test_a_short_line_ends_in_empty_values_and_other_columns_come_by_name(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("source_system,source_record_id,last_name\ncourt,9\n")
+    (tmp_path / "b.csv").write_text("last_name,source_record_id,source_system\nDIAZ,3,court\n")
+    assert read(tmp_path / "a.csv", tmp_path / "b.csv") == ([("court", "9", None), ("court", "3", "DIAZ")], 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "people.csv is empty"),
+        (b"  \n", "people.csv is empty"),
+        (b"PK\x03\x04 a workbook", "neither CSV nor Parquet"),
+        (b"PAR1 and no more", "damaged Parquet"),
+        (b"hello\n", "lacks the columns source_record_id, source_system"),
+        (b"source_system,first_name\ncourt,ANA\n", "lacks the columns source_record_id"),
+        (b"source_system,source_record_id,First_name,first_name\n", "names a column twice: first_name"),
+    ],
+)
+def test_what_cannot_be_read_for_sure_is_refused_in_words(content: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_bytes(content)
+    with pytest.raises(LinkageError, match=words):
+        read(tmp_path / "people.csv")
+    result = CliRunner().invoke(
+        app, ["link", "--records", str(tmp_path / "people.csv"), "--out", str(tmp_path / "out")]
+    )
+    assert result.exit_code == 1 and words in result.output and "unexpected" not in result.output
+
+
+def test_a_relationship_file_says_which_column_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text(PLAIN)
+    (tmp_path / "kin.csv").write_text("source_system,parent,child\ncourt,1,2\n")
+    files = ["--records", str(tmp_path / "people.csv"), "--relationships", str(tmp_path / "kin.csv")]
+    result = CliRunner().invoke(app, ["link", *files, "--out", str(tmp_path / "out")])
+    assert "kin.csv lacks the columns related_record_id, relationship, source_record_id" in result.output
+
+
+def test_unknown_words_and_systems_are_told(tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text(PLAIN)
+    (tmp_path / "kin.csv").write_text(
+        "source_system,source_record_id,related_record_id,relationship\ncourt,1,2,mum\ncourt,1,2,MOTHER_OF \n"
+    )
+    files = ["--records", str(tmp_path / "people.csv"), "--relationships", str(tmp_path / "kin.csv")]
+    more = ["--duplicate-free", "court,Court", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, ["link", *files, *more])
+    assert result.exit_code == 0, result.output
+    assert "1 relationships of an unknown kind, left out" in result.output
+    assert "--duplicate-free Court: no record is of this system" in result.output
