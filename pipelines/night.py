@@ -263,12 +263,14 @@ def _write_rows(target: Path, columns: str, rows: list[Any]) -> None:
 
 @dataclass
 class Outcome:
-    """How a run ended. ``failures`` maps a step to the kind of error and its message."""
+    """How a run ended. ``failures`` maps a step to the kind of error and its message; ``is_published``: the release
+    stands, whatever else failed."""
 
     run_id: str
     success: bool
     failures: dict[str, str] = field(default_factory=dict)
     failed_checks: list[str] = field(default_factory=list)
+    is_published: bool = False
 
 
 def open_instance(home: Home) -> dg.DagsterInstance:
@@ -338,6 +340,7 @@ def run_night(
                 result.success,
                 {e.step_key: _reason(e) for e in result.all_events if e.is_step_failure and e.step_key},
                 failed_checks(instance, run_id),
+                any(e.is_step_success and e.step_key == "release" for e in result.all_events),
             )
     if as_of is None:
         _tell_outcome(home, job, outcome)

@@ -74,7 +74,12 @@ class Steps:
 def show_outcome(console: Console, night: Night, outcome: Outcome) -> None:
     """How a run ended: why it failed, or what was published."""
     if not outcome.success:
-        console.print("[red bold]The run failed.[/red bold] Nothing was published; an earlier release is untouched.")
+        what = (
+            f"{current_release(night.releases_dir).release_id} is published; what comes beside it is not done."
+            if outcome.is_published
+            else "Nothing was published; an earlier release is untouched."
+        )
+        console.print(f"[red bold]The run failed.[/red bold] {what}")
         for step, reason in outcome.failures.items():
             console.print(f"  {_WORDS.get(step, step)}: {reason}", markup=False)
         return
