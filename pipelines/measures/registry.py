@@ -309,9 +309,10 @@ def overview(registry: Mapping[str, Definition], not_built: Iterable[NotBuilt]) 
             "    --period 2023-10-01 2024-09-30 --out prm_01.csv\n```\n",
             "`DIR` holds the core tables as `.csv` or `.parquet` files (`fct_removal.csv`, `dim_person.csv` …). A table"
             " or column that is not there counts as empty.\n",
-            "Over a simulated state (a million people, a hundred thousand removals, ten million claim lines) all measures"
-            " in all groups take 200 seconds of processor time and under 2 GB: 115 times what reading every table once"
-            " takes, or little more than one reading for each measure. `python tests/benchmarks/measures.py` measures it.\n",
+            "Over a simulated state (a million people, a hundred thousand removals, ten million claim lines) all"
+            " measures in all groups take 200 seconds of processor time and 2 GB of memory: 115 times what reading"
+            " every table once takes, or little more than one reading for each measure."
+            " `python tests/benchmarks/measures.py` measures it.\n",
             "| measure | in plain words | status | |",
             "|---|---|---|---|",
             *(row for _, row in sorted(rows)),
