@@ -37,7 +37,7 @@ def read_tables(con: duckdb.DuckDBPyConnection, paths: Sequence[Path], name: str
     aside = 0
     for number, path in enumerate(paths):
         if not path.is_file():
-            raise FileNotFoundError(f"there is no file {path.name}")
+            raise FileNotFoundError(f"there is no file {path}")
         part = f"{name}_{number}"
         if _opening(path).startswith(b"PAR1"):
             kinds[part] = "view"
