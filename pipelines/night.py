@@ -376,6 +376,8 @@ def train_model(
 
     if name:
         _plain_name(name)
+        if (home.models_dir / name / "card.json").exists():
+            raise linkage.ModelError(f"there is a model {name} already: models are not overwritten")
     outcome = run_night(home, received_on=received_on, job=RECORDS_JOB, on_step=on_step)
     if not outcome.success:
         reasons = "; ".join(f"{step}: {reason}" for step, reason in outcome.failures.items())

@@ -151,6 +151,15 @@ def test_nights_use_the_adopted_model(trained: Path, deployment: Home) -> None:
     assert Night(deployment).model_dir() == models / "autumn"
 
 
+def test_a_taken_name_is_said_before_anything_is_done(
+    trained: Path, deployment: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _model(trained / "models" / "first", deployment.models_dir / "spring")
+    monkeypatch.setattr(nights, "run_night", lambda *a, **k: pytest.fail("the records were made first"))
+    with pytest.raises(linkage.ModelError, match="not overwritten"):
+        nights.train_model(deployment, "spring")
+
+
 def test_only_the_first_model_is_adopted_by_itself(
     trained: Path, deployment: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
