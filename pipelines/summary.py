@@ -98,7 +98,7 @@ WEIGHT_SHOWN = 0.5
 def show_model(console: Console, trained: Trained) -> None:
     """What was trained, how it differs from the model in use, and whether it is used now."""
     card, found = trained.card, trained.differences
-    if found is not None and found["models"]["old"]["name"] == found["models"]["new"]["name"]:
+    if found is not None and found["models"].get("old", {}).get("name") == found["models"]["new"]["name"]:
         console.print(f"These records teach the model in use once more ({card.name}): nothing is different.")
         return
     console.print(f"[green bold]Trained {card.name}[/green bold]")
