@@ -103,8 +103,11 @@
     The standard output row (catalogue 1.7) from ``summary``, whose columns are metric_id, variant, period_start,
     period_end, stratum_site, stratum_type, stratum_value, numerator, denominator, value, ci_low, ci_high, ci_method,
     n_excluded_by_rule, n_not_observable, is_mature. Not mature means no numerator and no value, never a partial one.
+    ``withheld``: the column that says why a row has no value where it could not be estimated.
 -#}
-{% macro standard_rows(summary, needs, version, linked=false, show_immature=false, more=[]) -%}
+{% macro standard_rows(
+    summary, needs, version, linked=false, show_immature=false, more=[], withheld=none
+) -%}
     {%- set judged = "true" if show_immature else "s.is_mature" -%}
     {%- set match_rate = "s.denominator / nullif(s.denominator + s.n_not_observable, 0)" -%}
     select
@@ -133,6 +136,7 @@
         {#- The default small-cell rule (1.8, SUP-1, SUP-9) and the match-rate floor (C14). Marked here, hidden at the
             release gate: a court team's own page may show what a public one may not. #}
         case
+            {%- if withheld %} when s.{{ withheld }} is not null then s.{{ withheld }} {%- endif %}
             when s.numerator between 1 and 10
             then 'numerator 1 to 10'
             when s.denominator between 1 and 10

@@ -27,6 +27,27 @@
     end
 {%- endmacro %}
 
+{#-
+    What a cluster, in which x of n count, adds to the error of a group's log odds, the group being x_all of n_all: its
+    residual over the group's information (Liang and Zeger 1986). Null when nobody or everybody of the group counts.
+-#}
+{% macro logit_score(x, n, x_all, n_all) -%}
+    ({{ x }} - {{ n }} * cast({{ x_all }} as double) / {{ n_all }})
+    / nullif(cast({{ x_all }} as double) * ({{ n_all }} - {{ x_all }}) / {{ n_all }}, 0)
+{%- endmacro %}
+
+{#- Two-sided p of a standard normal ``z``, to 0.0000002 (Abramowitz and Stegun 1964, 7.1.26). -#}
+{% macro normal_p(z) -%}
+    {%- set t = "(1 / (1 + 0.3275911 * abs(" ~ z ~ ") / sqrt(2)))" -%}
+    exp(- pow({{ z }}, 2) / 2)
+    * {{ t }}
+    * (
+        0.254829592
+        + {{ t }}
+        * (-0.284496736 + {{ t }} * (1.421413741 + {{ t }} * (-1.453152027 + {{ t }} * 1.061405429)))
+    )
+{%- endmacro %}
+
 {#- Log of the number of ways to choose k of n. -#}
 {% macro ln_choose(n, k) -%}
     (lgamma({{ n }} + 1) - lgamma({{ k }} + 1) - lgamma({{ n }} - ({{ k }}) + 1))

@@ -2,7 +2,7 @@
 -- difference. Sources: worked answers G-18, G-20, G-21, G-22 of the measure catalogue; Garwood
 -- limits: tables of the exact Poisson interval; national numerators and denominators: national
 -- supplemental context file of the Children's Bureau, August 2025; Fisher: the lady tasting tea (3
--- of 4 against 1 of 4), and scipy; chi-square: tables.
+-- of 4 against 1 of 4), and scipy; chi-square and normal: tables.
 with
     cases(name, got, expected, tolerance) as (
         select 'wilson 12/40 low', {{ wilson_low("12", "40") }}, 0.1807, 0.00005
@@ -46,6 +46,12 @@ with
             {{ ratio_limit("0.375", log_odds_ratio_se("4", "100", "10", "100"), 1) }},
             1.2384,
             0.00005
+        union all
+        select 'normal p 1.959964', {{ normal_p("1.959964") }}, 0.05, 0.0000005
+        union all
+        select 'normal p -2.575829', {{ normal_p("-2.575829") }}, 0.01, 0.0000005
+        union all
+        select 'normal p 0', {{ normal_p("0.0") }}, 1, 0.0000005
         union all
         select 'odds ratio with an empty cell', {{ odds_ratio("4", "100", "0", "100") }}, null, 0
         union all

@@ -1,8 +1,9 @@
 -- EVL-01: recurrence of maltreatment, Safe Babies children against children of counties without a
--- site: unadjusted odds ratio with Woolf's interval. Basis: children under 36 months with a first
--- substantiated report in the period, judged as SAF-02. Variant svi_matched: counties nearest in
--- social vulnerability; all_other_counties: every county of the state without a site. The
--- regression with county-clustered errors is made from the analytic file, not here.
+-- site. Basis: children under 36 months with a first substantiated report in the period, judged as
+-- SAF-02. Variant svi_matched: counties nearest in social vulnerability; all_other_counties: every
+-- county of the state without a site: odds ratio of the two by two table with Woolf's interval.
+-- Variants …_clustered: the same by logistic regression with errors clustered by county. The arm is
+-- its only covariate: the counties are matched instead.
 with
     periods as ({{ metric_periods() }}),
 
@@ -144,6 +145,55 @@ with
         {{ with_empty_periods("counted", [["EVL-01", "svi_matched"], ["EVL-01", "all_other_counties"]]) }}
     ),
 
+    counties_apart as (
+        select
+            variant,
+            period_start,
+            county,
+            count(*) filter (where arm = 'site') as site_children,
+            count(*) filter (where arm = 'site' and is_recurrence) as site_events,
+            count(*) filter (where arm = 'comparison') as other_children,
+            count(*) filter (where arm = 'comparison' and is_recurrence) as other_events
+        from arms
+        group by all
+    ),
+
+    -- Logistic regression on the arm alone: the estimates are the arms' own log odds, so each county's
+    -- part of the score, and with it the sandwich variance, can be written down.
+    clustered as (
+        select
+            c.variant,
+            c.period_start,
+            count(*) as counties,
+            least(
+                count(*) filter (where c.site_children > 0), count(*) filter (where c.other_children > 0)
+            ) as counties_of_an_arm,
+            bool_or(c.county is null) as lacks_county,
+            sum(
+                pow(
+                    {{
+                        logit_score(
+                            "c.site_events", "c.site_children", "f.numerator", "f.denominator"
+                        )
+                    }}
+                    - {{
+                        logit_score(
+                            "c.other_events",
+                            "c.other_children",
+                            "f.reference_numerator",
+                            "f.reference_denominator",
+                        )
+                    }},
+                    2
+                )
+            )
+            * counties
+            / nullif(counties - 1, 0) as variance
+        from counties_apart as c
+        inner join framed as f on c.variant = f.variant and c.period_start = f.period_start
+        group by all
+    ),
+
     ratios as (
         select
             * replace (
@@ -160,23 +210,56 @@ with
         from framed
     ),
 
+    estimates as (
+        select *, 'woolf' as ci_method, cast(null as varchar) as withheld
+        from ratios
+        union all by name
+        select
+            r.* replace (r.variant || '_clustered' as variant, sqrt(c.variance) as log_se),
+            'county-clustered' as ci_method,
+            case
+                when least(r.denominator, r.reference_denominator) = 0
+                then 'not estimated: an arm without children'
+                when c.lacks_county
+                then 'not estimated: a child without a county'
+                when r.ratio is null or r.ratio = 0
+                then 'not estimated: nobody or everybody of an arm with recurrence'
+                when
+                    least(
+                        r.numerator + r.reference_numerator,
+                        r.denominator + r.reference_denominator - r.numerator - r.reference_numerator
+                    )
+                    < 10
+                then 'not estimated: under 10 events'
+                when c.counties < 20
+                then 'not estimated: under 20 counties'
+                when c.counties_of_an_arm < 5
+                then 'not estimated: under 5 counties in an arm'
+            end as withheld
+        from ratios as r
+        left join clustered as c on r.variant = c.variant and r.period_start = c.period_start
+    ),
+
     summary as (
         select
-            *,
-            round(ratio, 6) as value,
-            round({{ ratio_limit("ratio", "log_se", -1) }}, 6) as ci_low,
-            round({{ ratio_limit("ratio", "log_se", 1) }}, 6) as ci_high,
-            'woolf' as ci_method,
-            cast(null as varchar) as n_excluded_by_rule,
-            {{ add_months("period_end", 12) }} <= {{ cutoff() }} as is_mature
-        from ratios
+            * replace (case when is_mature then withheld end as withheld),
+            case when withheld is null then round(ratio, 6) end as value,
+            case when withheld is null then round({{ ratio_limit("ratio", "log_se", -1) }}, 6) end as ci_low,
+            case when withheld is null then round({{ ratio_limit("ratio", "log_se", 1) }}, 6) end as ci_high,
+            case
+                when withheld is null and ci_method = 'county-clustered' and is_mature
+                then round({{ normal_p("ln(ratio) / log_se") }}, 6)
+            end as p_value,
+            cast(null as varchar) as n_excluded_by_rule
+        from (select *, {{ add_months("period_end", 12) }} <= {{ cutoff() }} as is_mature from estimates)
     )
 
     {{
     standard_rows(
         "summary",
         needs=["child_welfare", "court_team"],
-        version="1.0.0",
-        more=["reference_numerator", "reference_denominator"],
+        version="1.1.0",
+        more=["reference_numerator", "reference_denominator", "p_value"],
+        withheld="withheld",
     )
 }}
