@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-_LONG = ("test_three_nights.py", "test_build.py", "test_measures_against_truth.py", "test_people.py")
+_LONG = ("test_three_nights.py", "test_atomic.py", "test_build.py", "test_measures_against_truth.py", "test_people.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from itertools import pairwise
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -121,6 +122,10 @@ def test_rates_are_near_the_benchmarks(full: World, tmp_path: Path) -> None:
     (tmp_path / "events").mkdir()
     for name, table in full.tables.items():
         pq.write_table(table, tmp_path / "events" / f"{name}.parquet")
+    # Claims come about with the Medicaid agency's files, which are not made here.
+    days = {"service_on": pa.date32(), "entered_on": pa.date32(), "voided_on": pa.date32()}
+    none = pa.schema({"claim_id": pa.int64(), "person_id": pa.int64(), "code": pa.string(), **days})
+    pq.write_table(none.empty_table(), tmp_path / "events" / "claims.parquet")
     year = (dt.date(2023, 10, 1), dt.date(2024, 9, 30))
     measured = measure(tmp_path, [year], dt.date(2026, 9, 30))
     found: dict[str, Measure] = {m.metric_id: m for m in measured if m.variant == "warehouse"}
