@@ -79,3 +79,28 @@
         1
     )
 {%- endmacro %}
+
+{#-
+    Cox's model of one yes-or-no covariate (Cox 1972, ties as Breslow 1974): information and Newton's step at the
+    coefficient ``b``. ``sets``: a list of the risk sets {exits, site, other}, how many leave and how many of either group
+    were at risk; ``site_exits``: how many of the first group left in all.
+-#}
+{% macro cox_information(sets, b) -%}
+    list_sum(
+        list_transform(
+            {{ sets }},
+            lambda s:s.exits * s.site * s.other * exp({{ b }}) / pow(s.other + s.site * exp({{ b }}), 2)
+        )
+    )
+{%- endmacro %}
+
+{% macro cox_step(site_exits, sets, b) -%}
+    (
+        {{ site_exits }} - list_sum(
+            list_transform(
+                {{ sets }}, lambda s:s.exits * s.site * exp({{ b }}) / (s.other + s.site * exp({{ b }}))
+            )
+        )
+    )
+    / nullif({{ cox_information(sets, b) }}, 0)
+{%- endmacro %}

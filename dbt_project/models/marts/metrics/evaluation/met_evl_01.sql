@@ -215,7 +215,9 @@ with
         from ratios
         union all by name
         select
-            r.* replace (r.variant || '_clustered' as variant, sqrt(c.variance) as log_se),
+            r.* replace (
+                r.variant || '_clustered' as variant, sqrt(nullif(round(c.variance, 12), 0)) as log_se
+            ),
             'county-clustered' as ci_method,
             case
                 when least(r.denominator, r.reference_denominator) = 0

@@ -1,0 +1,240 @@
+-- EVL-02: exit to permanency, Safe Babies children against general foster care: hazard ratio, the
+-- causes of permanency pooled, and risk ratios at 12 and 24 months. Basis: entry cohort, children
+-- under 36 months. In the hazard ratio (Cox 1972, ties as Breslow) a child counts with general care
+-- until the day of enrollment: before it nobody can exit and be enrolled. The risk ratios split the
+-- children in care after day 60 by whether they were enrolled by then.
+with
+    {{ entry_cohort() }},
+
+    children as (
+        select
+            c.period_start,
+            c.period_end,
+            c.days,
+            {{ is_permanency("c.end_reason") }} as is_permanent,
+            (
+                -- greatest() passes over null: who never enrolled has no day.
+                select
+                    case
+                        when min(e.enrolled_date) is not null
+                        then greatest(min(e.enrolled_date) - c.removal_date, -1)
+                    end
+                from {{ ref("fct_enrollment_sbct") }} as e
+                where e.person_id = c.person_id and coalesce(e.closed_date >= c.removal_date, true)
+            ) as enrolled_day
+        from cohort as c
+        inner join
+            {{ ref("dim_person") }} as d
+            on c.person_id = d.person_id
+            and c.removal_date >= d.dob
+            and c.removal_date < {{ add_months("d.dob", 36) }}
+        where c.exclusion is null
+    ),
+
+    -- Watched after from_day, up to and with to_day.
+    spans as (
+        select
+            period_start,
+            period_end,
+            false as is_site,
+            -1 as from_day,
+            least(days, coalesce(enrolled_day, days)) as to_day,
+            is_permanent and coalesce(enrolled_day >= days, true) as is_event
+        from children
+        where coalesce(enrolled_day > -1, true)
+        union all
+        select period_start, period_end, true, enrolled_day, days, is_permanent
+        from children
+        where enrolled_day < days
+    ),
+
+    risk_sets as (
+        select
+            e.period_start,
+            e.day,
+            e.site_exits,
+            e.exits,
+            count(*) filter (where s.is_site) as site_at_risk,
+            count(*) filter (where not s.is_site) as other_at_risk
+        from
+            (
+                select
+                    period_start,
+                    to_day as day,
+                    count(*) filter (where is_site) as site_exits,
+                    count(*) as exits
+                from spans
+                where is_event
+                group by all
+            ) as e
+        inner join spans as s on e.period_start = s.period_start and s.from_day < e.day and s.to_day >= e.day
+        group by all
+    ),
+
+    hazards as (
+        select
+            period_start,
+            list({'exits':exits, 'site':site_at_risk, 'other':other_at_risk} order by day) as sets,
+            sum(site_exits) as site_exits
+        from risk_sets
+        group by all
+    ),
+
+    -- Newton's method: five or six steps do. Without a maximum the coefficient goes on by about 1 a step.
+    maxima as (
+        select
+            *,
+            list_reduce(
+                list_transform(range(16), lambda i:cast(0 as double)),
+                lambda b,
+                i:b + least(greatest({{ cox_step("site_exits", "sets", "b") }}, -2), 2)
+            ) as beta
+        from hazards
+    ),
+
+    hazard_ratios as (
+        select
+            period_start,
+            exp(beta) as ratio,
+            1 / sqrt(nullif({{ cox_information("sets", "beta") }}, 0)) as log_se,
+            coalesce(abs({{ cox_step("site_exits", "sets", "beta") }}) < 1e-6, false) as has_maximum
+        from maxima
+    ),
+
+    counted as (
+        select
+            'hazard_ratio' as variant,
+            period_start,
+            period_end,
+            count(*) filter (where is_site and is_event) as numerator,
+            count(*) filter (where is_site) as denominator,
+            count(*) filter (where not is_site and is_event) as reference_numerator,
+            count(*) filter (where not is_site) as reference_denominator
+        from spans
+        group by all
+        {%- for months in [12, 24] %}
+            union all
+            select
+                'risk_ratio_{{ months }}_months',
+                period_start,
+                period_end,
+                count(*) filter (
+                    where
+                        coalesce(enrolled_day <= 60, false)
+                        and is_permanent
+                        and days <= {{ months }} * 30.4375
+                ),
+                count(*) filter (where coalesce(enrolled_day <= 60, false)),
+                count(*) filter (
+                    where
+                        coalesce(enrolled_day > 60, true) and is_permanent and days <= {{ months }} * 30.4375
+                ),
+                count(*) filter (where coalesce(enrolled_day > 60, true))
+            from children
+            where days > 60
+            group by all
+        {%- endfor %}
+    ),
+
+    named as (
+        select
+            'EVL-02' as metric_id,
+            *,
+            cast(null as varchar) as stratum_site,
+            'all' as stratum_type,
+            'all' as stratum_value,
+            0 as n_not_observable
+        from counted
+    ),
+
+    framed as (
+        {{
+            with_empty_periods(
+                "named",
+                [
+                    ["EVL-02", "hazard_ratio"],
+                    ["EVL-02", "risk_ratio_12_months"],
+                    ["EVL-02", "risk_ratio_24_months"],
+                ],
+            )
+        }}
+    ),
+
+    ratios as (
+        select
+            f.* replace (
+                coalesce(f.reference_numerator, 0) as reference_numerator,
+                coalesce(f.reference_denominator, 0) as reference_denominator
+            ),
+            case
+                when f.variant = 'hazard_ratio'
+                then h.ratio
+                else
+                    cast(f.numerator as double)
+                    * f.reference_denominator
+                    / nullif(cast(f.denominator as double) * f.reference_numerator, 0)
+            end as ratio,
+            case
+                when f.variant = 'hazard_ratio'
+                then h.log_se
+                else
+                    {{
+                        log_risk_ratio_se(
+                            "f.numerator",
+                            "f.denominator",
+                            "f.reference_numerator",
+                            "f.reference_denominator",
+                        )
+                    }}
+            end as log_se,
+            case when f.variant = 'hazard_ratio' then 'cox' else 'katz' end as ci_method,
+            case
+                when f.variant = 'hazard_ratio' then coalesce(h.has_maximum, false) else true
+            end as is_found,
+            case when f.variant like '%24_months' then 24 else 12 end as months
+        from framed as f
+        left join hazard_ratios as h on f.period_start = h.period_start
+    ),
+
+    judged as (
+        select
+            *,
+            case
+                when months = 24
+                then {{ add_months("period_end", 24) }} <= {{ cutoff() }}
+                else {{ add_months("period_end", 12) }} <= {{ cutoff() }}
+            end as is_mature,
+            case
+                when not is_mature
+                then null
+                when least(denominator, reference_denominator) = 0
+                then 'not estimated: an arm without children'
+                when least(numerator, reference_numerator) = 0
+                then 'not estimated: nobody of an arm with an exit to permanency'
+                when numerator + reference_numerator < 10
+                then 'not estimated: under 10 events'
+                when not is_found
+                then 'not estimated: no maximum'
+            end as withheld
+        from ratios
+    ),
+
+    summary as (
+        select
+            *,
+            case when withheld is null then round(ratio, 6) end as value,
+            case when withheld is null then round({{ ratio_limit("ratio", "log_se", -1) }}, 6) end as ci_low,
+            case when withheld is null then round({{ ratio_limit("ratio", "log_se", 1) }}, 6) end as ci_high,
+            cast(null as varchar) as n_excluded_by_rule
+        from judged
+    )
+
+    {{
+    standard_rows(
+        "summary",
+        needs=["child_welfare", "court_team"],
+        version="1.0.0",
+        more=["reference_numerator", "reference_denominator"],
+        withheld="withheld",
+    )
+}}
