@@ -17,7 +17,13 @@ with
                     ('DQ-04', 'entry and exit on one day', 'max', 0.05, '.*'),
                     ('DQ-05', 'no date of birth', 'max', 0.05, '.*'),
                     ('DQ-06', 'no removal date', 'max', 0.05, '.*'),
-                    ('DQ-07', 'exit without a reason', 'max', 0.10, 'PRM.*|EVL-04|EQT.*|BSC-01|CRT-13'),
+                    (
+                        'DQ-07',
+                        'exit without a reason',
+                        'max',
+                        0.10,
+                        'PRM.*|EVL-02|EVL-04|EQT.*|BSC-01|CRT-13'
+                    ),
                     ('DQ-08', 'no placement recorded', 'max', 0.05, 'STB.*|KIN.*'),
                     (
                         'DQ-09',

@@ -101,39 +101,36 @@ with
         from maxima
     ),
 
+    landmarks as (
+        select
+            period_start,
+            period_end,
+            months,
+            coalesce(enrolled_day <= 60, false) as is_site,
+            is_permanent and days <= months * 30.4375 as is_event
+        from children
+        cross join (values (12), (24)) as h(months)
+        where days > 60
+    ),
+
     counted as (
         select
-            'hazard_ratio' as variant,
+            variant,
             period_start,
             period_end,
             count(*) filter (where is_site and is_event) as numerator,
             count(*) filter (where is_site) as denominator,
             count(*) filter (where not is_site and is_event) as reference_numerator,
             count(*) filter (where not is_site) as reference_denominator
-        from spans
+        from
+            (
+                select 'hazard_ratio' as variant, period_start, period_end, is_site, is_event
+                from spans
+                union all
+                select 'risk_ratio_' || months || '_months', period_start, period_end, is_site, is_event
+                from landmarks
+            )
         group by all
-        {%- for months in [12, 24] %}
-            union all
-            select
-                'risk_ratio_{{ months }}_months',
-                period_start,
-                period_end,
-                count(*) filter (
-                    where
-                        coalesce(enrolled_day <= 60, false)
-                        and is_permanent
-                        and days <= {{ months }} * 30.4375
-                ),
-                count(*) filter (where coalesce(enrolled_day <= 60, false)),
-                count(*) filter (
-                    where
-                        coalesce(enrolled_day > 60, true) and is_permanent and days <= {{ months }} * 30.4375
-                ),
-                count(*) filter (where coalesce(enrolled_day > 60, true))
-            from children
-            where days > 60
-            group by all
-        {%- endfor %}
     ),
 
     named as (
@@ -199,11 +196,7 @@ with
     judged as (
         select
             *,
-            case
-                when months = 24
-                then {{ add_months("period_end", 24) }} <= {{ cutoff() }}
-                else {{ add_months("period_end", 12) }} <= {{ cutoff() }}
-            end as is_mature,
+            {{ add_months("period_end", "months") }} <= {{ cutoff() }} as is_mature,
             case
                 when not is_mature
                 then null
