@@ -47,8 +47,7 @@ def read_tables(con: duckdb.DuckDBPyConnection, paths: Sequence[Path], name: str
             aside += _text(con, path, part)
         names = [r[0] for r in con.execute(f"describe {part}").fetchall()]
         plain = [c.strip().lower() for c in names]
-        if twice := sorted({c for c in plain if plain.count(c) > 1}):
-            raise LinkageError(f"{path.name} names a column twice: {', '.join(twice)}")
+        _each_once(path, plain)
         if missing := sorted(set(needed) - set(plain)):
             raise LinkageError(f"{path.name} lacks the columns {', '.join(missing)}")
         casts = ", ".join(f"{_name(c)}::varchar as {_name(p)}" for c, p in zip(names, plain, strict=True))
@@ -57,6 +56,12 @@ def read_tables(con: duckdb.DuckDBPyConnection, paths: Sequence[Path], name: str
     for part, kind in kinds.items():
         con.execute(f"drop {kind} {part}")
     return aside
+
+
+def _each_once(path: Path, names: list[str]) -> None:
+    # By their places: in a file without a heading the names are somebody's values.
+    if places := [str(i) for i, n in enumerate(names, start=1) if names.count(n) > 1]:
+        raise LinkageError(f"{path.name} names a column twice: columns {', '.join(places)}")
 
 
 def _name(column: str) -> str:
@@ -89,8 +94,7 @@ def _text(con: duckdb.DuckDBPyConnection, path: Path, table: str) -> int:
     unquoted = "".join(head.split('"')[::2])
     delimiter = max(_DELIMITERS, key=unquoted.count)
     names = [c.strip() or f"column {i}" for i, c in enumerate(next(csv.reader([head], delimiter=delimiter)), start=1)]
-    if twice := sorted({c.lower() for c in names if [n.lower() for n in names].count(c.lower()) > 1}):
-        raise LinkageError(f"{path.name} names a column twice: {', '.join(twice)}")
+    _each_once(path, [n.lower() for n in names])
     columns = ", ".join(f"{quoted(c)}: 'varchar'" for c in names)
     exact = f"header = true, auto_detect = false, delim = {quoted(delimiter)}, quote = '\"', escape = '\"'"
     lenient = f"{exact}, strict_mode = false, null_padding = true, parallel = false, store_rejects = true"

@@ -74,7 +74,7 @@ def test_a_short_line_ends_in_empty_values_and_other_columns_come_by_name(tmp_pa
         (b"PAR1 and no more", "damaged Parquet"),
         (b"hello\n", "lacks the columns source_record_id, source_system"),
         (b"source_system,first_name\ncourt,ANA\n", "lacks the columns source_record_id"),
-        (b"source_system,source_record_id,First_name,first_name\n", "names a column twice: first_name"),
+        (b"source_system,source_record_id,First_name,first_name\n", "names a column twice: columns 3, 4"),
     ],
 )
 def test_what_cannot_be_read_for_sure_is_refused_in_words(content: bytes, words: str, tmp_path: Path) -> None:
@@ -85,6 +85,14 @@ def test_what_cannot_be_read_for_sure_is_refused_in_words(content: bytes, words:
         app, ["link", "--records", str(tmp_path / "people.csv"), "--out", str(tmp_path / "out")]
     )
     assert result.exit_code == 1 and words in result.output and "unexpected" not in result.output
+
+
+def test_a_file_without_a_heading_is_refused_without_a_value(tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("court,7,MARISOL,MARISOL\n")
+    result = CliRunner().invoke(
+        app, ["link", "--records", str(tmp_path / "people.csv"), "--out", str(tmp_path / "out")]
+    )
+    assert result.exit_code == 1 and "columns 3, 4" in result.output and "marisol" not in result.output.lower()
 
 
 def test_a_relationship_file_says_which_column_it_lacks(tmp_path: Path) -> None:
