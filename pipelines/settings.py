@@ -198,6 +198,7 @@ class Parameters(_Strict):
     evl_01_enrolled_within_days: Days | None = None
     evl_01_counties_per_site: int | None = Field(default=None, ge=1, le=50)
     evl_01_svi_caliper: float | None = Field(default=None, gt=0, le=1)
+    evl_03_caliper: float | None = Field(default=None, gt=0, le=10)
     sud_look_back_days: Days | None = None
     evidence_based_models: list[Code] | None = None
     developmental_tools: list[Code] | None = None

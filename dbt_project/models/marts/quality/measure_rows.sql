@@ -39,6 +39,7 @@
     ["met_eqt_03", "second_wave"],
     ["met_evl_01", "second_wave"],
     ["met_evl_02", "second_wave"],
+    ["met_evl_03", "second_wave"],
     ["met_evl_04", "core"],
     ["met_fam_01", "core"],
     ["met_fam_02", "second_wave"],

@@ -4,32 +4,7 @@
 -- until the day of enrollment: before it nobody can exit and be enrolled. The risk ratios split the
 -- children in care after day 60 by whether they were enrolled by then.
 with
-    {{ entry_cohort() }},
-
-    children as (
-        select
-            c.period_start,
-            c.period_end,
-            c.days,
-            {{ is_permanency("c.end_reason") }} as is_permanent,
-            (
-                -- greatest() passes over null: who never enrolled has no day.
-                select
-                    case
-                        when min(e.enrolled_date) is not null
-                        then greatest(min(e.enrolled_date) - c.removal_date, -1)
-                    end
-                from {{ ref("fct_enrollment_sbct") }} as e
-                where e.person_id = c.person_id and coalesce(e.closed_date >= c.removal_date, true)
-            ) as enrolled_day
-        from cohort as c
-        inner join
-            {{ ref("dim_person") }} as d
-            on c.person_id = d.person_id
-            and c.removal_date >= d.dob
-            and c.removal_date < {{ add_months("d.dob", 36) }}
-        where c.exclusion is null
-    ),
+    {{ young_entry_cohort() }},
 
     -- Watched after from_day, up to and with to_day.
     spans as (
