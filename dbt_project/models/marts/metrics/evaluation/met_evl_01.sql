@@ -4,7 +4,7 @@
 -- county of the state without a site: odds ratio of the two by two table with Woolf's interval.
 -- Variants …_clustered: the same by logistic regression with errors clustered by county. The arm is
 -- its only covariate: the counties are matched instead.
-with
+with recursive
     periods as ({{ metric_periods() }}),
 
     victimizations as (
@@ -58,7 +58,7 @@ with
 
     -- One release of the index for both sides: the last one not after the period.
     vulnerability as (
-        select p.period_start, s.county_fips, s.rpl_themes
+        select p.period_start, s.county_fips, s.rpl_themes, s.is_metro
         from periods as p
         inner join {{ ref("ref_svi") }} as s on s.year <= year(p.period_end)
         qualify s.year = max(s.year) over (partition by p.period_start)
@@ -69,6 +69,7 @@ with
             p.period_start,
             c.county,
             v.rpl_themes,
+            v.is_metro,
             exists (
                 select 1
                 from {{ ref("fct_enrollment_sbct") }} as e
@@ -79,32 +80,56 @@ with
         left join vulnerability as v on p.period_start = v.period_start and c.county = v.county_fips
     ),
 
-    -- Each county without a site serves the site county it is nearest to (without replacement), at
-    -- most so many of them.
-    matched as (
-        select period_start, county
+    candidates as (
+        select
+            o.period_start,
+            s.county as site_county,
+            o.county,
+            cast(round(abs(o.rpl_themes - s.rpl_themes) * 1e6) as bigint) as distance
+        from counties as o
+        inner join
+            counties as s
+            on o.period_start = s.period_start
+            and left(o.county, 2) = left(s.county, 2)
+            -- Where nobody's class is known, all are of one.
+            and o.is_metro is not distinct from s.is_metro
+            and s.has_site
+            and not o.has_site
+        where distance <= cast(round({{ var("evl_01_svi_caliper") }} * 1e6) as bigint)
+    ),
+
+    -- One pair after the other: the site counties with fewest first, of these the nearest pair. A county
+    -- that goes to
+    -- another site is free for nobody, and one that was nearest to a full one goes on to the next.
+    choices as (
+        select
+            period_start,
+            cast([] as struct(site_county varchar, county varchar)[]) as pairs,
+            {'site_county':'', 'county':''} as pair
+        from periods
+        union all
+        select period_start, pairs || [pair], pair
         from
             (
                 select
-                    o.period_start,
-                    o.county,
-                    s.county as site_county,
-                    abs(o.rpl_themes - s.rpl_themes) as distance
-                from counties as o
-                inner join
-                    counties as s
-                    on o.period_start = s.period_start
-                    and left(o.county, 2) = left(s.county, 2)
-                    and s.has_site
-                    and not o.has_site
-                    and abs(o.rpl_themes - s.rpl_themes) <= {{ var("evl_01_svi_caliper") }}
-                qualify
-                    row_number() over (partition by o.period_start, o.county order by distance, s.county) = 1
+                    m.period_start,
+                    m.pairs,
+                    {'site_county':c.site_county, 'county':c.county} as pair,
+                    len(list_filter(m.pairs, lambda p:p.site_county = c.site_county)) as matched_before,
+                    row_number() over (
+                        partition by m.period_start
+                        order by matched_before, c.distance, c.site_county, c.county
+                    ) as place
+                from choices as m
+                inner join candidates as c on m.period_start = c.period_start
+                where
+                    not list_contains(list_transform(m.pairs, lambda p:p.county), c.county)
+                    and matched_before < {{ var("evl_01_counties_per_site") }}
             )
-        qualify
-            row_number() over (partition by period_start, site_county order by distance, county)
-            <= {{ var("evl_01_counties_per_site") }}
+        where place = 1
     ),
+
+    matched as (select period_start, pair.county as county from choices where len(pairs) > 0),
 
     arms as (
         select j.*, v.variant, 'site' as arm
@@ -260,7 +285,7 @@ with
     standard_rows(
         "summary",
         needs=["child_welfare", "court_team"],
-        version="1.1.0",
+        version="1.2.0",
         more=["reference_numerator", "reference_denominator", "p_value"],
         withheld="withheld",
     )
