@@ -64,7 +64,7 @@ with
             quantiles=[["median", "all", 0.5]],
             limits=[["within_" ~ var("shelter_hearing_hours") ~ "_hours", "all", limit_days]],
             needs=["child_welfare", "court"],
-            version="1.0.0",
+            version="1.1.0",
             linked=true,
         )
     }}

@@ -39,6 +39,6 @@ with
             quantiles=[["median", "all", 0.5]],
             limits=[["within_30_days", "all", 30]],
             needs=["court_team"],
-            version="1.0.0",
+            version="1.1.0",
         )
     }}
