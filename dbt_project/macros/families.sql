@@ -23,6 +23,16 @@
     )
 {%- endmacro %}
 
+{#- Who was ever of a family: family_id, person_id. An enrolled child is of the family it is enrolled with. -#}
+{% macro family_members() -%}
+    select family_id, person_id
+    from {{ ref("bridge_family_person") }}
+    union
+    select family_id, person_id
+    from {{ ref("fct_enrollment_sbct") }}
+    where family_id is not null
+{%- endmacro %}
+
 {#- Child and parent of one family: family_id, child_id, parent_id, role, "from", "to" (the parent's days in it). -#}
 {% macro family_parents() -%}
     select

@@ -1,8 +1,8 @@
 {#-
     CTEs up to ``placed``: the entry cohort of the kinship measures. Columns besides those of entry_cohort: rule (why the
-    child is out, else null), is_first_kin, first_kin_date, move_count.
+    child is out, else null), is_first_kin, first_kin_date, move_count. ``min_stay``: days under which a completed stay is out.
 -#}
-{% macro kin_cohort() %}
+{% macro kin_cohort(min_stay=0) %}
     {{ entry_cohort(any_reason=true) }},
 
     settings as ({{ settings("cohort") }}),
@@ -26,8 +26,9 @@
             case
                 when c.exclusion is not null
                 then c.exclusion
-                when c.end_date - c.removal_date < 8
-                then 'stay_under_8_days'
+                {%- if min_stay %}
+                    when c.end_date - c.removal_date < {{ min_stay }} then 'stay_under_{{ min_stay }}_days'
+                {%- endif %}
                 when h.removal_id is null
                 then 'no_placement'
             end as rule

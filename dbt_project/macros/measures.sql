@@ -73,7 +73,7 @@
             exists (
                 select 1
                 from {{ ref("bridge_source_id") }} as b
-                where b.person_id = {{ person }} and b.source_system = '{{ system }}'
+                where b.person_id = {{ person }} and {{ system_name("b.source_system") }} = '{{ system }}'
             )
         else
             exists (
@@ -81,7 +81,7 @@
                 from {{ ref("fct_observability") }} as o
                 where
                     o.person_id = {{ person }}
-                    and o.source_system = '{{ system }}'
+                    and {{ system_name("o.source_system") }} = '{{ system }}'
                     and o.from_date <= {{ from_date }}
                     and coalesce(o.to_date >= {{ to_date }}, true)
             )

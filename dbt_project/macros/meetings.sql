@@ -106,8 +106,8 @@
         early_referrals as (
             select b.family_id, min(r.referred_date) as referred_date
             from {{ ref("fct_referral") }} as r
-            inner join members as b on r.person_id = b.person_id and b.role = 'child'
             left join {{ ref("fct_need") }} as n on r.need_id = n.need_id
+            inner join members as b on coalesce(r.person_id, n.person_id) = b.person_id and b.role = 'child'
             where {{ is_domain("coalesce(r.need_domain, n.need_domain)", "EARLY_INTERVENTION") }}
             group by b.family_id
         ),

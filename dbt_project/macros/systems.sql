@@ -35,12 +35,28 @@
         and coalesce(attended_flag, true)
 {%- endmacro %}
 
+{#- The system a ``column`` names, in full or by the catalogue's short word for it. -#}
+{% macro system_name(column) -%}
+    case
+        lower({{ column }})
+        when 'cw'
+        then 'child_welfare'
+        when 'ct'
+        then 'court'
+        when 'med'
+        then 'medicaid'
+        when 'bh'
+        then 'behavioral_health'
+        else lower({{ column }})
+    end
+{%- endmacro %}
+
 {#- Families at least two of whose source systems, the court team's own aside, hold a record of a member. -#}
 {% macro families_in_two_systems() -%}
     select b.family_id
-    from {{ ref("bridge_family_person") }} as b
+    from ({{ family_members() }}) as b
     inner join {{ ref("bridge_source_id") }} as i on b.person_id = i.person_id
-    where i.source_system <> 'court_team'
+    where {{ system_name("i.source_system") }} <> 'court_team'
     group by b.family_id
-    having count(distinct i.source_system) >= 2
+    having count(distinct {{ system_name("i.source_system") }}) >= 2
 {%- endmacro %}

@@ -20,7 +20,7 @@ with
             f.county,
             count(distinct c.system) as systems
         from families as f
-        left join {{ ref("bridge_family_person") }} as b on f.family_id = b.family_id
+        left join ({{ family_members() }}) as b on f.family_id = b.family_id
         left join
             contacts as c
             on b.person_id = c.person_id
@@ -68,7 +68,7 @@ with
             "units",
             measures=measures,
             needs=["child_welfare", "court", "medicaid", "behavioral_health", "court_team"],
-            version="1.1.0",
+            version="1.1.1",
             linked=true,
             follow_up_months=12,
         )

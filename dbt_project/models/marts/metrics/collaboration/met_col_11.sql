@@ -16,7 +16,7 @@ with
             contacts as c
             on c.from_date <= least(p.period_end, {{ cutoff() }})
             and c.to_date >= p.period_start
-        inner join {{ ref("bridge_family_person") }} as b on c.person_id = b.person_id
+        inner join ({{ family_members() }}) as b on c.person_id = b.person_id
     ),
 
     placed as (
@@ -72,7 +72,7 @@ with
             "units",
             measures=measures,
             needs=["child_welfare", "court", "medicaid", "behavioral_health"],
-            version="1.1.0",
+            version="1.1.1",
             linked=true,
         )
     }}

@@ -76,7 +76,7 @@ with
             (
                 select
                     {'site_id':min_by(e.site_id, e.enrolled_date), 'county':min_by(e.county, e.enrolled_date)}
-                from {{ ref("bridge_family_person") }} as b
+                from ({{ family_members() }}) as b
                 inner join {{ ref("fct_enrollment_sbct") }} as e on b.family_id = e.family_id
                 where b.person_id = s.person_id and coalesce(e.closed_date, {{ cutoff() }}) >= s.index_date
             ) as enrollment
@@ -118,7 +118,7 @@ with
             quantiles=[["median", "all", 0.5], ["median_before_launch", "before", 0.5], ["median_after_launch", "after", 0.5]],
             limits=[],
             needs=["court_team"],
-            version="1.0.1",
+            version="1.0.2",
             fill_empty_periods=false,
         )
     }}

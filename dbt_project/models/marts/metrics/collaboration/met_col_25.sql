@@ -2,7 +2,8 @@
 -- children enrolled that
 -- day with a record number of the system; consent_coverage: members of their families known to behavioral
 -- health whose
--- treatment may be seen (42 CFR Part 2); days_late_*: days from the last day the feed tells of to the
+-- treatment may be seen on the last day the feed tells of (42 CFR Part 2; a jurisdiction without
+-- fct_observability: everyone known there); days_late_*: days from the last day the feed tells of to the
 -- cut-off. Always shown.
 with
     enrolled as (
@@ -17,27 +18,35 @@ with
     ),
 
     systems as (
-        select distinct source_system
+        select distinct {{ system_name("source_system") }} as source_system
         from {{ ref("bridge_source_id") }}
-        where source_system <> 'court_team'
+        where {{ system_name("source_system") }} <> 'court_team'
         union
-        select distinct source_system
+        select distinct {{ system_name("source_system") }}
         from {{ ref("fct_observability") }}
-        where source_system <> 'court_team'
+        where {{ system_name("source_system") }} <> 'court_team'
     ),
 
-    clients as (
-        select distinct b.person_id, e.site_id, e.county, o.person_id is not null as is_seen
+    known_clients as (
+        select distinct b.person_id, e.site_id, e.county
         from enrolled as e
-        inner join {{ ref("bridge_family_person") }} as b on e.family_id = b.family_id
+        inner join ({{ family_members() }}) as b on e.family_id = b.family_id
         inner join
             {{ ref("bridge_source_id") }} as i
             on b.person_id = i.person_id
-            and i.source_system = 'behavioral_health'
-        left join
-            {{ ref("fct_observability") }} as o
-            on b.person_id = o.person_id
-            and o.source_system = 'behavioral_health'
+            and {{ system_name("i.source_system") }} = 'behavioral_health'
+    ),
+
+    last_told as (
+        select coalesce(max(least(to_date, {{ cutoff() }})), {{ cutoff() }}) as day
+        from {{ ref("fct_observability") }}
+        where {{ system_name("source_system") }} = 'behavioral_health'
+    ),
+
+    clients as (
+        select k.*, {{ is_observable("k.person_id", "behavioral_health", "l.day", "l.day") }} as is_seen
+        from known_clients as k
+        cross join last_told as l
     ),
 
     units as (
@@ -49,7 +58,7 @@ with
             exists (
                 select 1
                 from {{ ref("bridge_source_id") }} as i
-                where i.person_id = e.person_id and i.source_system = s.source_system
+                where i.person_id = e.person_id and {{ system_name("i.source_system") }} = s.source_system
             ) as is_numerator
         from enrolled as e
         cross join systems as s
@@ -75,10 +84,12 @@ with
     ),
 
     feeds as (
-        select 'days_late_' || source_system as variant, {{ cutoff() }} - max(to_date) as days_late
+        select
+            'days_late_' || {{ system_name("source_system") }} as variant,
+            {{ cutoff() }} - max(to_date) as days_late
         from {{ ref("fct_observability") }}
-        where source_system <> 'court_team' and to_date <= {{ cutoff() }}
-        group by source_system
+        where {{ system_name("source_system") }} <> 'court_team' and to_date <= {{ cutoff() }}
+        group by variant
     ),
 
     rows_by_variant as (
@@ -110,6 +121,6 @@ with
     standard_rows(
         "summary",
         needs=["child_welfare", "court", "medicaid", "behavioral_health", "court_team"],
-        version="1.0.0",
+        version="1.1.0",
     )
 }}

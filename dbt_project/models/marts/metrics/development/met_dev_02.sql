@@ -7,7 +7,11 @@ with
     periods as ({{ metric_periods() }}),
 
     early_referrals as (
-        select r.person_id, r.referral_id, r.referred_date, upper(r.status) as status
+        select
+            coalesce(r.person_id, n.person_id) as person_id,
+            r.referral_id,
+            r.referred_date,
+            upper(r.status) as status
         from {{ ref("fct_referral") }} as r
         left join {{ ref("fct_need") }} as n on r.need_id = n.need_id
         where
@@ -146,7 +150,7 @@ with
             "units",
             measures=[["DEV-02", "warehouse"], ["DEV-02b", "warehouse"]],
             needs=["court_team", "child_welfare"],
-            version="1.0.0",
+            version="1.0.1",
             follow_up_months=none,
         )
     }}

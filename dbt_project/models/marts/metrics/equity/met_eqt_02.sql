@@ -287,7 +287,7 @@ with
     standard_rows(
         "summary",
         needs=["child_welfare"],
-        version="1.0.0",
+        version="1.0.1",
         more=[
             "compared_metric_id",
             "test",

@@ -7,7 +7,7 @@ with
     periods as ({{ metric_periods() }}),
 
     health_referrals as (
-        select r.person_id, r.referral_id, r.referred_date
+        select coalesce(r.person_id, n.person_id) as person_id, r.referral_id, r.referred_date
         from {{ ref("fct_referral") }} as r
         left join {{ ref("fct_need") }} as n on r.need_id = n.need_id
         where {{ is_domain("coalesce(r.need_domain, n.need_domain)", "PHYSICAL_HEALTH") }}
@@ -112,6 +112,6 @@ with
             quantiles=[["median", "days", 0.5]],
             limits=[["warehouse", "days", 30], ["one_month", "month", 0]],
             needs=["court_team", "medicaid"],
-            version="1.0.0",
+            version="1.0.1",
         )
     }}

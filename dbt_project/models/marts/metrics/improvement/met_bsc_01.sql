@@ -13,8 +13,6 @@ with
         from periods as p
         inner join
             episodes as e on e.end_date between p.period_start and p.period_end and e.end_reason = 'REUN'
-        qualify
-            row_number() over (partition by p.period_start, e.person_id order by e.end_date, e.removal_id) = 1
     ),
 
     sited as ({{ with_site("exits", "index_date") }}),
@@ -23,6 +21,8 @@ with
         select 'BSC-01' as metric_id, 'warehouse' as variant, s.*
         from sited as s
         inner join targets as t on s.period_start = t.period_start and s.site_id = t.site_id
+        qualify
+            row_number() over (partition by s.period_start, s.person_id order by s.index_date, s.site_id) = 1
     ),
 
     {{
@@ -30,6 +30,6 @@ with
             "units",
             measures=[["BSC-01", "warehouse"]],
             needs=["child_welfare", "court_team"],
-            version="1.0.0",
+            version="1.1.0",
         )
     }}

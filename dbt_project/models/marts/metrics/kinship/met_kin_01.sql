@@ -2,7 +2,7 @@
 -- count whatever their length). The first placement is the first that counts: a birth hospital is
 -- none.
 with
-    {{ kin_cohort() }},
+    {{ kin_cohort(min_stay=8) }},
 
     units as (
         select

@@ -1,5 +1,5 @@
--- KIN-02: first and only placement with kin. Basis: entry cohort as KIN-01, closed or watched 12
--- months; moves are counted to the end of the episode or the cut-off.
+-- KIN-02: first and only placement with kin. Basis: entry cohort, closed (however short
+-- the stay) or watched 12 months; moves are counted to the end of the episode or the cut-off.
 with
     {{ kin_cohort() }},
 
@@ -30,7 +30,7 @@ with
             "units",
             measures=[["KIN-02", "warehouse"]],
             needs=["child_welfare"],
-            version="1.0.0",
+            version="1.1.0",
             follow_up_months=12,
         )
     }}
