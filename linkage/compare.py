@@ -164,7 +164,10 @@ def _described(
     is_published = con.execute("select count(*) from published").fetchall()[0][0] > 0
     bonus = join - card.thresholds.keep if is_published else 0.0
     scorer = Scorer(con, card.path / "frequencies")
-    formed = people.link(con, scorer, card.mixtures, card.pools, "edges", join, card.duplicate_free, bonus)
+    formed = people.link_through_relatives(
+        con, scorer, card.mixtures, card.pools, "edges", join, card.duplicate_free,
+        people.link(con, card.mixtures, "edges", join, card.duplicate_free, bonus), bonus,
+    )  # fmt: skip
     con.execute(f"create or replace table people_{which} as select rid, person from people")
     return {
         "name": card.name,

@@ -14,12 +14,12 @@ import duckdb
 from expectations.vocabulary import RELATIONSHIPS
 from linkage import model
 from linkage.family.families import build_families
-from linkage.person.resolve import resolve, score
+from linkage.person.resolve import resolve_on, score
 from linkage.quality import write_report
-from linkage.reading import read_tables
+from linkage.reading import is_view, read_tables
 from linkage.records import prepare
 from linkage.store import connect, in_list, quoted, write_parquet
-from linkage.train import train
+from linkage.train import train_on
 
 _KEY = ("source_system", "source_record_id")
 _KIN = (*_KEY, "related_record_id", "relationship")
@@ -74,18 +74,20 @@ def link_files(
             )
         systems = {r[0] for r in con.execute(f"select distinct trim(source_system) from {persons}").fetchall()}
         summary: dict[str, Any] = {"records": prepare(con, persons, kin, None, None, work)}
+        for given in filter(None, (persons, kin)):
+            con.execute(f"drop {'view' if is_view(con, given) else 'table'} {given}")
         summary["records"] |= {"lines_unreadable": aside, "relationship_of_unknown_kind": unknown_words}
         summary["duplicate_free_unknown"] = sorted(set(duplicate_free) - systems)
+        done("records")
+        card, first_look = train_on(con, work, work / "models", "model", duplicate_free)
+        done("training and scoring")
+        summary["scoring"] = score(work, card.path)
+        # Without a deployment there is no secret to keep: the IDs follow from the data, and are the same every time.
+        secret = secret or hashlib.sha256(card.fingerprint.encode()).digest()
+        cut = dt.date.fromisoformat(str(summary["records"]["reference_date"] or "1970-01-01")[:10])
+        summary["people"] = resolve_on(con, work, work / "registry", cut, secret, persist=False, first_look=first_look)
     finally:
         con.close()
-    done("records")
-    card = train(work, work / "models", "model", duplicate_free)
-    done("training and scoring")
-    summary["scoring"] = score(work, card.path)
-    # Without a deployment there is no secret to keep: the IDs follow from the data, and are the same every time.
-    secret = secret or hashlib.sha256(card.fingerprint.encode()).digest()
-    cut = dt.date.fromisoformat(str(summary["records"]["reference_date"] or "1970-01-01")[:10])
-    summary["people"] = resolve(work, work / "registry", cut, secret, persist=False)
     done("people")
     summary["families"] = build_families(work, work / "registry", cut, secret, persist=False)
     done("families")

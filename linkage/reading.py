@@ -24,7 +24,7 @@ class LinkageError(ValueError):
 
 
 def read_tables(con: duckdb.DuckDBPyConnection, paths: Sequence[Path], name: str, needed: Sequence[str]) -> int:
-    """Make table ``name`` of all rows of Parquet or CSV files; returns how many lines could not be read.
+    """Make table (or view) ``name`` of all rows of Parquet or CSV files; returns how many lines could not be read.
 
     Columns are matched by name, in lower case and without blanks around them; all values are text. A line with too few
     values ends in empty ones.
@@ -52,10 +52,21 @@ def read_tables(con: duckdb.DuckDBPyConnection, paths: Sequence[Path], name: str
             raise LinkageError(f"{path.name} lacks the columns {', '.join(missing)}")
         casts = ", ".join(f"{_name(c)}::varchar as {_name(p)}" for c, p in zip(names, plain, strict=True))
         parts.append(f"select {casts} from {part}")
-    con.execute(f"create table {name} as " + " union all by name ".join(parts))
+    rows = " union all by name ".join(parts)
+    if "table" not in kinds.values():
+        # A Parquet file can be read again as often as it is asked for.
+        con.execute(f"create view {name} as {rows}")
+        return aside
+    con.execute(f"create table {name} as {rows}")
     for part, kind in kinds.items():
         con.execute(f"drop {kind} {part}")
     return aside
+
+
+def is_view(con: duckdb.DuckDBPyConnection, name: str) -> bool:
+    """Is ``name`` a view, and not a table?"""
+    found = con.execute("select table_type from information_schema.tables where table_name = ?", [name]).fetchall()
+    return bool(found) and found[0][0] == "VIEW"
 
 
 def _each_once(path: Path, names: list[str]) -> None:

@@ -416,21 +416,15 @@ def _hygiene(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     group by key having count(distinct left(last_std, 3)) > {MAX_ADDRESS_SURNAMES}
     """)
     counts["crowded_addresses"] = con.execute("select count(*) from crowded").fetchall()[0][0]
-    if counts["crowded_addresses"]:
-        con.execute("""
-        create or replace table crowded_rows as
-        select distinct rid from (select rid, unnest(addr_keys) as key from folded) semi join crowded using (key)
-        """)
-        con.execute("""
-        create or replace table folded as
-        select f.* exclude (addr_keys, bldg_keys, street_keys),
-            case when c.rid is null then addr_keys
-                 else list_filter(addr_keys, lambda x: not list_contains(all_crowded.keys, x)) end as addr_keys,
-            case when c.rid is null then bldg_keys else [] end as bldg_keys,
-            case when c.rid is null then street_keys else [] end as street_keys
-        from folded f left join crowded_rows c using (rid)
-        cross join (select list(key) as keys from crowded) all_crowded
-        """)
+    # What is left of the addresses of a record that has such a one; of its buildings and streets, nothing.
+    con.execute("""
+    create or replace table in_crowd as
+    select rid, list(key order by key) filter (c.n is null) as addr_keys
+    from (select rid, unnest(addr_keys) as key from folded
+          semi join (select distinct rid from (select rid, unnest(addr_keys) as key from folded)
+                     semi join crowded using (key)) using (rid)) k
+    left join crowded c using (key) group by rid
+    """)
     return counts
 
 
@@ -440,13 +434,19 @@ def _finished(con: duckdb.DuckDBPyConnection) -> None:
     create or replace table nick as
     select name, list(distinct formal order by formal) as formals from kw_nicknames group by name
     """)
+    # Names repeat: each is sounded out once.
+    con.execute("""
+    create or replace table sounds as
+    select name, kw_sound(name) as sound
+    from (select first_std as name from folded union select last_std from folded) where name is not null
+    """)
     con.execute(f"""
     create or replace table records as
     select f.rid, f.source_system, f.source_record_id, f.record_role, f.delivered_on,
         coalesce(try_cast(left(f.dob, 4) as int) > year(r.day) - {CHILD_YEARS},
                  f.record_role = 'child' or f.birth_order is not null, false)
             and f.record_role is distinct from 'adult' as is_child,
-        f.first_std, f.middle_std, f.last_std, f.suffix,
+        f.first_std, f.middle_std, f.last_std, f.suffix, a.sound as first_sound, b.sound as last_sound,
         case when f.first_std is null then null
              when n.formals is null then f.first_names
              else list_sort(list_distinct(list_concat(f.first_names, n.formals))) end as first_forms,
@@ -457,16 +457,19 @@ def _finished(con: duckdb.DuckDBPyConnection) -> None:
         coalesce(f.is_birth_date_estimated, length(f.dob) = 4, false) as is_birth_date_estimated,
         f.death_date, f.sex, f.ssn, coalesce(f.last4, case when length(f.ssn) = 9 then right(f.ssn, 4) end) as last4,
         f.guarantor_ssn, f.medicaid_id, f.mother_medicaid_id,
-        case when len(f.addr_keys) > 0 then f.addr_keys end as addr_keys,
-        case when len(f.bldg_keys) > 0 then f.bldg_keys end as bldg_keys,
-        case when len(f.street_keys) > 0 then f.street_keys end as street_keys,
+        case when c.rid is not null then c.addr_keys when len(f.addr_keys) > 0 then f.addr_keys end as addr_keys,
+        case when c.rid is null and len(f.bldg_keys) > 0 then f.bldg_keys end as bldg_keys,
+        case when c.rid is null and len(f.street_keys) > 0 then f.street_keys end as street_keys,
         case when len(f.zips) > 0 then f.zips end as zips,
         f.house, f.street, f.street_words, f.city, f.state, f.zip, f.county, f.has_home, f.has_placement,
         f.phone, f.race_ethnicity, f.is_sealed,
         f.merged_into_record_id, f.mother_first, f.mother_last, f.case_key
     from folded f cross join reference r left join nick n on n.name = f.first_std
+    left join sounds a on a.name = f.first_std left join sounds b on b.name = f.last_std
+    left join in_crowd c on c.rid = f.rid
     """)
-    con.execute("drop table folded")
+    for table in ("folded", "sounds", "in_crowd", "crowded"):
+        con.execute(f"drop table {table}")
 
 
 def _statements(con: duckdb.DuckDBPyConnection, relationships: str | None) -> dict[str, int]:
@@ -561,7 +564,8 @@ def prepare(
 ) -> dict[str, Any]:
     """Build the linkage folder from SQL relations; the common path of the night and of any other files.
 
-    Returns the summary that is also written to ``record_summary.json``.
+    Leaves the tables ``records``, ``stated`` and ``constraints`` on ``con``, as they were written. Returns the summary
+    that is also written to ``record_summary.json``.
     """
     install(con)
     received = con.execute(f"select count(*) from {persons}").fetchall()[0][0]
@@ -606,16 +610,12 @@ def prepare(
         from {case_links} where case_key is not null and other_case_key is not null
         """)
     write_parquet(con, "select * from records order by rid", linkage_dir / "records.parquet")
-    write_parquet(
-        con,
-        "select distinct * from stated order by rid_a, rid_b, relationship, source_system, valid_from, valid_to",
-        linkage_dir / "relationships.parquet",
-    )
-    write_parquet(
-        con,
-        "select distinct * from constraints order by rid_a, rid_b, kind, reason",
-        linkage_dir / "constraints.parquet",
-    )
+    for table, order, name in (
+        ("stated", "rid_a, rid_b, relationship, source_system, valid_from, valid_to", "relationships"),
+        ("constraints", "rid_a, rid_b, kind, reason", "constraints"),
+    ):
+        con.execute(f"create or replace table {table} as select distinct * from {table} order by {order}")
+        write_parquet(con, f"select * from {table}", linkage_dir / f"{name}.parquet")
     write_parquet(
         con,
         "select distinct * from members order by source_system, case_key, rid, role",
@@ -655,7 +655,7 @@ def prepare(
         **dropped,
         "completeness": completeness,
     }
-    for table in ("records", "stated", "constraints", "members", "links", "nick", "reference"):
+    for table in ("members", "links", "nick", "reference"):
         con.execute(f"drop table {table}")
     write_json(summary, linkage_dir / "record_summary.json")
     return summary

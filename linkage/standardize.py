@@ -117,6 +117,7 @@ def install(con: duckdb.DuckDBPyConnection) -> None:
     ``kw_name(text)``                the same without digits
     ``kw_is_placeholder(words)``     does this given name stand for "no name yet"?
     ``kw_birth_order(words)``        A, B, C or D from TWIN A, BOY 2 ...
+    ``kw_sound(name)``               the name without the vowels, H, W and Y behind its first letter
     ``kw_suffix(word)``              JR, SR, II, III, IV or NULL
     ``kw_parse_full(text)``          struct(last, first, middle, suffix) from one string
     ``kw_ssn(text)``                 nine good digits or NULL
@@ -141,6 +142,7 @@ def install(con: duckdb.DuckDBPyConnection) -> None:
         r"""kw_birth_order(w) as translate(nullif(regexp_extract(w,
             '(?:TWIN|TRIPLET|BOY|GIRL|BABY|BB|BG|MALE|FEMALE|BABYBOY|BABYGIRL) ?([A-D1-4])$', 1), ''),
             '1234', 'ABCD')""",
+        r"""kw_sound(w) as left(w, 1) || regexp_replace(substr(w, 2), '[AEIOUYHW]', '', 'g')""",
         f"""kw_suffix(w) as case kw_words(w) {" ".join(f"when '{k}' then '{v}'" for k, v in _SUFFIX.items())} end""",
         # "LAST JR, FIRST MIDDLE", "LAST, FIRST MIDDLE JR", "LAST, FIRST MIDDLE, JR" and "FIRST MIDDLE LAST"
         f"""kw_strip_words(ws) as list_filter(ws, lambda x: x <> '' and x not in {suffixes} and x not in {titles})""",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -106,23 +107,23 @@ def train(
     """
     con = connect(spill_dir=linkage_dir / "spill")
     try:
-        return _train(con, linkage_dir, models_dir, name, duplicate_free)
+        edge_work.load_all(con, linkage_dir)
+        return train_on(con, linkage_dir, models_dir, name, duplicate_free)[0]
     finally:
         con.close()
 
 
-def _train(
+def train_on(
     con: duckdb.DuckDBPyConnection,
     linkage_dir: Path,
     models_dir: Path,
-    name: str | None,
-    duplicate_free: tuple[str, ...],
-) -> ModelCard:
-    edge_work.load_records(con, str(linkage_dir / "records.parquet"))
-    con.execute(f"create table stated as select * from read_parquet({quoted(linkage_dir / 'relationships.parquet')})")
-    con.execute(
-        f"create table constraints as select * from read_parquet({quoted(linkage_dir / 'constraints.parquet')})"
-    )
+    name: str | None = None,
+    duplicate_free: tuple[str, ...] = (),
+) -> tuple[ModelCard, dict[str, Any]]:
+    """:func:`train` on a connection that holds ``records``, ``stated`` and ``constraints``.
+
+    Also returns what :func:`linkage.person.people.link` said: its people and weighed ``edges`` are left on ``con``.
+    """
     summary = read_summary(linkage_dir)
     fingerprint = hashlib.sha256(
         (
@@ -150,10 +151,7 @@ def _train(
     completed = edge_work.complete(con, scorer, mixtures, "edges", join)
     edges = nightly.write_edges(con, linkage_dir)
     reference = drift.profile(con)
-    people.separate_twins(con, "edges")
-    people.separate_generations(con, "edges", mixtures)
-    people.written_twice(con, duplicate_free)
-    people.form(con, "edges", join, duplicate_free)
+    first_look = people.link(con, mixtures, "edges", join, tuple(sorted(duplicate_free)))
     pools = train_pools(con, scorer, mixtures, "edges")
     card = ModelCard(
         name=name,
@@ -178,4 +176,4 @@ def _train(
     card.save()
     # These are the edges a night with this model would find: the first one need not find them again.
     nightly.keep(linkage_dir, card, report, edges, completed)
-    return card
+    return card, first_look

@@ -1,20 +1,20 @@
 """Which pairs of records are compared at all.
 
-Each rule is a reason and an SQL expression giving a record one key, or a list of keys; records sharing a key are
-compared. Blocks that are too large are dropped, and a rule whose pairs exceed its budget keeps only its smaller
-blocks: a very common name then has to be found by another rule, and the report says so.
+Each rule is a reason and the keys a record has for it; records sharing a key are compared. Blocks that are too large
+are dropped, and a rule whose pairs exceed its budget keeps only its smaller blocks: a very common name then has to be
+found by another rule, and the report says so.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 
-from linkage.store import in_list
+from linkage.store import quoted
 
 #: Pairs a single rule may add, per record; smaller files are allowed the floor.
 PAIRS_PER_RECORD = 2
@@ -25,185 +25,166 @@ MAX_BLOCK = 300
 
 @dataclass(frozen=True)
 class Rule:
-    """One reason to compare two records. ``key`` gives NULL where the rule does not apply."""
+    """One reason to compare two records: they agree on all parts of one of the ``keys``, each part SQL on a record.
+
+    A key with a NULL part does not apply. ``each`` names a list column; ``x`` in a part stands for each of its values.
+    """
 
     name: str
     reason: str
-    key: str
-    is_list: bool = False
+    keys: tuple[tuple[str, ...], ...]
+    each: str = ""
     #: One reason alone: only where it costs little, so its pairs do not grow with the file.
     is_loose: bool = False
 
 
-_MONTH_DAY = "case when length(dob) = 10 then least(dob[6:7], dob[9:10]) || greatest(dob[6:7], dob[9:10]) end"
-_SKELETON = "left({0}, 1) || regexp_replace(substr({0}, 2), '[AEIOUYHW]', '', 'g')"
+_BORN = "case when length(dob) = 10 then dob end"
+#: Day and month whichever is which.
+_DAY_MONTH = "case when length(dob) = 10 then least(dob[6:7], dob[9:10]) || greatest(dob[6:7], dob[9:10]) end"
+_SEX = "coalesce(sex, '')"
+# How often each digit occurs, four bits each, whatever their order. Nine places are all of a social security number.
+_DIGITS = " + ".join(f"(1::bigint << (4 * (ascii(substr(rpad(ssn, 9, '0'), {i}, 1)) & 15)))" for i in range(1, 10))
 
 RULES: tuple[Rule, ...] = (
-    Rule("ssn", "the same social security number", "ssn"),
-    Rule("medicaid_id", "the same Medicaid number", "medicaid_id"),
+    Rule("ssn", "the same social security number", (("ssn",),)),
+    Rule("medicaid_id", "the same Medicaid number", (("medicaid_id",),)),
     Rule(
         "names_birth_year",
         "given name, any surname and birth year agree",
-        "list_transform(last_forms, lambda x: first_std || '|' || x || '|' || birth_year)",
-        True,
+        (("first_std", "x", "birth_year"),),
+        "last_forms",
     ),
     Rule(
         "birth_date_name_start",
         "birth date and the start of a name agree, whichever name it was written as",
-        "case when length(dob) = 10 then [dob || left(first_std, 3), dob || left(last_std, 3)] end",
-        True,
+        ((_BORN, "left(first_std, 3)"), (_BORN, "left(last_std, 3)")),
     ),
     Rule(
         "birth_date_given_sound",
         "birth date and consonants of the given name agree",
-        f"case when length(dob) = 10 and length(first_std) > 2 then dob || {_SKELETON.format('first_std')} end",
+        ((_BORN, "case when length(first_std) > 2 then first_sound end"),),
     ),
-    Rule(
-        "birth_date_surname",
-        "birth date and any surname agree",
-        "case when length(dob) = 10 then list_transform(last_forms, lambda x: dob || x) end",
-        True,
-    ),
-    Rule(
-        "birth_date_address",
-        "birth date and building agree",
-        "case when length(dob) = 10 then list_transform(bldg_keys, lambda x: dob || x) end",
-        True,
-    ),
-    Rule(
-        "birth_date_zip",
-        "birth date, sex and ZIP agree: both names may be wrong",
-        "case when length(dob) = 10 then list_transform(zips, lambda x: dob || coalesce(sex, '') || x) end",
-        True,
-    ),
-    Rule(
-        "address_given",
-        "building and start of the given name agree",
-        "list_transform(bldg_keys, lambda x: x || '|' || left(first_std, 2))",
-        True,
-    ),
+    Rule("birth_date_surname", "birth date and any surname agree", ((_BORN, "x"),), "last_forms"),
+    Rule("birth_date_address", "birth date and building agree", ((_BORN, "x"),), "bldg_keys"),
+    Rule("birth_date_zip", "birth date, sex and ZIP agree: both names may be wrong", ((_BORN, _SEX, "x"),), "zips"),
+    Rule("address_given", "building and start of the given name agree", (("x", "left(first_std, 2)"),), "bldg_keys"),
     Rule(
         "street_given_surname",
         "house, street and initials agree: the ZIP may be wrong",
-        "list_transform(street_keys, lambda x: x || left(first_std, 1) || left(last_std, 1))",
-        True,
+        (("x", "left(first_std, 1)", "left(last_std, 1)"),),
+        "street_keys",
     ),
-    Rule("building", "the same building, whatever the names", "bldg_keys", True, True),
+    Rule("building", "the same building, whatever the names", (("x",),), "bldg_keys", is_loose=True),
     Rule(
         "house_surname",
         "house number and surname agree, or its start and the ZIP: the street may be wrong",
-        "[house || '|' || zip || left(last_std, 2), house || '|' || last_std]",
-        True,
+        (("house", "zip", "left(last_std, 2)"), ("house", "last_std")),
     ),
-    Rule("surname_zip", "surname and ZIP agree", "list_transform(zips, lambda x: last_std || x)", True, True),
-    Rule("given_zip", "given name and ZIP agree", "list_transform(zips, lambda x: first_std || '|' || x)", True, True),
-    Rule(
-        "names_zip",
-        "given name, surname and ZIP agree",
-        "list_transform(zips, lambda x: first_std || '|' || last_std || x)",
-        True,
-    ),
-    Rule("names_city", "given name, surname and city agree", "first_std || '|' || last_std || '|' || city"),
+    Rule("surname_zip", "surname and ZIP agree", (("last_std", "x"),), "zips", is_loose=True),
+    Rule("given_zip", "given name and ZIP agree", (("first_std", "x"),), "zips", is_loose=True),
+    Rule("names_zip", "given name, surname and ZIP agree", (("first_std", "last_std", "x"),), "zips"),
+    Rule("names_city", "given name, surname and city agree", (("first_std", "last_std", "city"),)),
     Rule(
         "names_middle",
         "given name, middle initial and surname agree",
-        "first_std || '|' || left(middle_std, 1) || '|' || last_std",
+        (("first_std", "left(middle_std, 1)", "last_std"),),
     ),
-    Rule("full_name", "a full name few people have", "first_std || '|' || last_std"),
+    Rule("full_name", "a full name few people have", (("first_std", "last_std"),)),
     Rule(
         "sounding_names_zip",
         "consonants of both names and ZIP agree",
-        f"list_transform(zips, lambda x: {_SKELETON.format('first_std')} || '|' || {_SKELETON.format('last_std')}"
-        " || x)",
-        True,
+        (("first_sound", "last_sound", "x"),),
+        "zips",
     ),
     Rule(
         "swapped_names",
         "given name and surname are exchanged; birth year or ZIP agrees",
-        "case when length(first_std) > 1 and length(last_std) > 1 then "
-        "[least(first_std, last_std) || '|' || greatest(first_std, last_std) || coalesce(birth_year::varchar, zip), "
-        "least(first_std, last_std) || '|' || greatest(first_std, last_std) || zip] end",
-        True,
+        tuple(
+            (
+                "case when length(first_std) > 1 and length(last_std) > 1 then least(first_std, last_std) end",
+                "greatest(first_std, last_std)",
+                part,
+            )
+            for part in ("birth_year", "zip")
+        ),
     ),
     Rule(
         "swapped_day_month",
         "day and month are exchanged, the rest agrees",
-        f"birth_year || {_MONTH_DAY} || left(first_std, 2) || left(last_std, 1)",
+        (("birth_year", _DAY_MONTH, "left(first_std, 2)", "left(last_std, 1)"),),
     ),
     Rule(
         "birth_day_names",
         "birth day and month and the starts of both names agree: the year may be wrong",
-        "case when length(dob) = 10 then dob[6:10] || left(first_std, 3) || left(last_std, 4) end",
+        ((f"({_BORN})[6:10]", "left(first_std, 3)", "left(last_std, 4)"),),
     ),
     Rule(
         "birth_month_names",
         "birth year and month, given name and start of the surname agree",
-        "case when length(dob) = 10 then left(dob, 7) || first_std || left(last_std, 2) end",
+        ((f"left({_BORN}, 7)", "first_std", "left(last_std, 2)"),),
     ),
     Rule(
         "surname_birth_month",
         "surname, sex, birth year and month agree: given name and day may be wrong",
-        "case when length(dob) = 10 then last_std || left(dob, 7) || coalesce(sex, '') end",
+        (("last_std", f"left({_BORN}, 7)", _SEX),),
     ),
     Rule(
         "surname_birth_day",
         "surname, sex, birth month and day agree: given name and year may be wrong",
-        "case when length(dob) = 10 then last_std || dob[6:10] || coalesce(sex, '') end",
+        (("last_std", f"({_BORN})[6:10]", _SEX),),
     ),
     Rule(
         "surname_middle_birth_year",
         "surname, sex, middle initial and birth year agree",
-        "last_std || left(middle_std, 1) || birth_year || coalesce(sex, '')",
+        (("last_std", "left(middle_std, 1)", "birth_year", _SEX),),
     ),
     Rule(
         "ssn_last4",
         "last four digits and birth date, or names, agree",
-        "list_filter([last4 || dob, last4 || first_std || left(last_std, 2)], lambda x: x is not null)",
-        True,
+        (("last4", "dob"), ("last4", "first_std", "left(last_std, 2)")),
     ),
     Rule(
         "ssn_parts",
         "part of the social security number agrees, or all digits in another order, and something else does",
-        "case when ssn is not null then [left(ssn, 5) || 'f' || left(first_std, 3) || left(last_std, 2), "
-        "substr(ssn, 4) || 'b' || left(first_std, 2), left(ssn, 4) || 'z' || zip, "
-        "array_to_string(list_sort(string_split(ssn, '')), '') || 's' || zip, "
-        "array_to_string(list_sort(string_split(ssn, '')), '') || 'd' || dob] end",
-        True,
+        (
+            ("left(ssn, 5)", "left(first_std, 3)", "left(last_std, 2)"),
+            ("substr(ssn, 4)", "left(first_std, 2)"),
+            ("left(ssn, 4)", "zip"),
+            (_DIGITS, "zip"),
+            (_DIGITS, "dob"),
+        ),
     ),
-    Rule("birth_date", "the same birth date", "case when length(dob) = 10 then dob end", is_loose=True),
+    Rule("birth_date", "the same birth date", ((_BORN,),), is_loose=True),
     Rule(
         "surname",
         "the same surname, or the same given name in its place",
-        "list_distinct(list_append(last_forms, case when length(first_std) > 1 then first_std end))",
-        True,
-        True,
+        (("x",),),
+        "list_append(last_forms, case when length(first_std) > 1 "
+        "and not coalesce(list_contains(last_forms, first_std), false) then first_std end)",
+        is_loose=True,
     ),
-    Rule("given_birth_year", "given name and birth year agree", "first_std || birth_year", is_loose=True),
-    Rule("given_city", "given name and city agree", "first_std || '|' || city", is_loose=True),
-    Rule("surname_city", "surname and city agree", "last_std || '|' || city", is_loose=True),
-    Rule("phone_given", "telephone number and initial agree", "phone || left(first_std, 1)"),
+    Rule("given_birth_year", "given name and birth year agree", (("first_std", "birth_year"),), is_loose=True),
+    Rule("given_city", "given name and city agree", (("first_std", "city"),), is_loose=True),
+    Rule("surname_city", "surname and city agree", (("last_std", "city"),), is_loose=True),
+    Rule("phone_given", "telephone number and initial agree", (("phone", "left(first_std, 1)"),)),
     Rule(
         "mother_birth_date",
         "mother's name and the child's birth date agree: the child may be unnamed",
-        "case when is_child and length(dob) = 10 then dob || left(mother_first, 3) || coalesce(left(mother_last, 2), "
-        "'') end",
+        ((f"case when is_child then {_BORN} end", "left(mother_first, 3)", "coalesce(left(mother_last, 2), '')"),),
     ),
     Rule(
         "unnamed_newborn",
         "an unnamed child: surname, birth date and sex agree",
-        "case when is_child and length(dob) = 10 then list_transform(last_forms, lambda x: x || dob "
-        "|| coalesce(sex, '')) end",
-        True,
+        ((f"case when is_child then {_BORN} end", "x", _SEX),),
+        "last_forms",
     ),
     Rule(
-        "mothers_number",
-        "a child under its mother's Medicaid number and birth date",
-        "mother_medicaid_id || dob",
+        "mothers_number", "a child under its mother's Medicaid number and birth date", (("mother_medicaid_id", "dob"),)
     ),
     Rule(
         "case_given",
         "the same case of the same source and the same initial",
-        "source_system || '|' || case_key || '|' || left(first_std, 1)",
+        (("source_system", "case_key", "left(first_std, 1)"),),
     ),
 )
 
@@ -213,11 +194,21 @@ def fingerprint() -> str:
     return hashlib.sha256(repr((RULES, PAIRS_PER_RECORD, PAIRS_FLOOR, MAX_BLOCK)).encode()).hexdigest()[:16]
 
 
-def _keyed(con: duckdb.DuckDBPyConnection, rule: Rule, records: str, out: str, semi: str = "") -> None:
-    key = f"unnest(list_distinct({rule.key}))" if rule.is_list else rule.key
+def _keyed(con: duckdb.DuckDBPyConnection, rule: Rule, records: str, out: str, own: str = "", semi: str = "") -> None:
+    """Temporary table ``out(rid, k)``: the keys of ``records`` under ``rule``, hashed; with ``own``, SQL, also that."""
+    source = f"(select *, unnest({rule.each}) as x from {records})" if rule.each else records
+    # Every part once: several keys share them, and the digits of a number are dear to sort.
+    parts = {part: f"part_{i}" for i, part in enumerate(dict.fromkeys(part for key in rule.keys for part in key))}
+    listed = ", ".join(f"{part} as {name}" for part, name in parts.items())
+    keys = []
+    for key in rule.keys:
+        names = [parts[part] for part in key]
+        keys.append(f"case when {' is not null and '.join(names)} is not null then hash({', '.join(names)}) end")
+    hashed = keys[0] if len(keys) == 1 else f"unnest([{', '.join(keys)}])"
     con.execute(
-        f"create or replace temp table {out} as select rid, source_system, hash(k) as k "
-        f"from (select rid, source_system, {key} as k from {records}) {semi} where k is not null"
+        f"create or replace temp table {out} as "
+        f"select * from (select rid, {hashed} as k {', own' if own else ''} "
+        f"from (select rid, {listed} {own} from {source})) {semi} where k is not null"
     )
 
 
@@ -238,18 +229,20 @@ def block(
     """
     n = con.execute("select count(*) from records").fetchall()[0][0]
     budget = max(PAIRS_FLOOR, PAIRS_PER_RECORD * n)
-    apart = ""
+    own, apart, new, semi = "", "", "", ""
     if duplicate_free:
-        apart = f"and not (l.source_system = r.source_system and l.source_system in {in_list(duplicate_free)})"
+        # A number is cheaper to carry and to compare than a name.
+        own = f", nullif(list_position([{', '.join(map(quoted, duplicate_free))}], source_system), 0)::utinyint as own"
+        apart = "and coalesce(l.own <> r.own, true)"
+    if touched:
+        new = f"and (l.rid in (select rid from {touched}) or r.rid in (select rid from {touched}))"
+        semi = "semi join kw_hot using (k)"
     con.execute("create or replace table candidate (rid_l bigint, rid_r bigint, mask bigint)")
     report: list[dict[str, Any]] = []
     for position, rule in enumerate(rules):
-        _keyed(con, rule, "records", "keyed")
         if touched:
-            con.execute(
-                "create or replace temp table keyed as select * from keyed "
-                f"semi join (select k from keyed semi join {touched} using (rid)) using (k)"
-            )
+            _keyed(con, rule, f"(select * from records semi join {touched} using (rid))", "kw_hot")
+        _keyed(con, rule, "records", "keyed", own, semi)
         con.execute("create or replace temp table sizes as select k, count(*) as n from keyed group by k having n > 1")
         spread = con.execute(
             "select n, count(*) * (n * (n - 1) // 2) as pairs, count(*) as blocks from sizes group by n order by n"
@@ -266,37 +259,34 @@ def block(
             if not spread or allowed == spread[-1][0]:
                 allowed = max(allowed, min(MAX_BLOCK, 2 * allowed))
         dropped = sum(blocks for size, _, blocks in spread if size > allowed)
-        before = con.execute("select count(*) from candidate").fetchall()[0][0]
         if allowed > 1 and spread:
-            new = (
-                f"and (l.rid in (select rid from {touched}) or r.rid in (select rid from {touched}))" if touched else ""
-            )
             con.execute(f"""
             insert into candidate
-            select {"distinct" if rule.is_list else ""} l.rid, r.rid, {1 << position}
-            from (select keyed.* from keyed semi join (select k from sizes where n <= {allowed}) using (k)) l
-            join keyed r on l.k = r.k and l.rid < r.rid {apart} {new}
+            with near as (select * from keyed semi join (select k from sizes where n <= {allowed}) using (k))
+            select l.rid, r.rid, {1 << position} from near l join near r on l.k = r.k and l.rid < r.rid {apart} {new}
             """)
-        after = con.execute("select count(*) from candidate").fetchall()[0][0]
         report.append(
             {
-                **{k: v for k, v in asdict(rule).items() if k in ("name", "reason")},
-                "pairs": after - before,
+                "name": rule.name,
+                "reason": rule.reason,
                 "largest_block": spread[-1][0] if spread else 0,
                 "block_limit": allowed,
                 "blocks_dropped": dropped,
                 "is_limited": dropped > 0,
             }
         )
-    con.execute("drop table if exists keyed")
+    for table in ("keyed", "sizes", "kw_hot"):
+        con.execute(f"drop table if exists {table}")
     con.execute(
         "create or replace table pairs as select rid_l, rid_r, bit_or(mask) as rules from candidate "
         "group by rid_l, rid_r"
     )
     con.execute("drop table candidate")
+    each = ", ".join(f"count(*) filter (rules & {1 << i} <> 0)" for i in range(len(rules)))
+    found = con.execute(f"select {each} from pairs").fetchall()[0]
     first = dict(con.execute("select rules & -rules as bit, count(*) from pairs group by bit").fetchall())
     for position, line in enumerate(report):
-        line["new_pairs"] = first.get(1 << position, 0)
+        line["pairs"], line["new_pairs"] = found[position], first.get(1 << position, 0)
     return report
 
 
@@ -325,13 +315,7 @@ def crossings(
         select k, sum(n) as n from (select k, 1 as n from kw_added union all select k, -1 from kw_removed)
         group by k having sum(n) <> 0
         """)
-        _keyed(
-            con,
-            rule,
-            "records",
-            "keyed",
-            "semi join (select hash_k from (select k as hash_k from kw_moved)) on hash_k = hash(k)",
-        )
+        _keyed(con, rule, "records", "keyed", semi="semi join kw_moved using (k)")
         con.execute(f"""
         insert into crossed
         select c.rid from keyed c join (

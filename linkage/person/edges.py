@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import duckdb
 import numpy as np
 
@@ -11,16 +13,24 @@ from linkage.person.comparisons import COMPARISONS
 from linkage.person.mixture import Mixture
 from linkage.person.scoring import FLOOR, Scorer
 from linkage.person.weights import weight_sql
+from linkage.store import quoted
 
 #: Components larger than this are not completed: their missing pairs would cost more than they tell.
 MAX_COMPLETED = 60
 #: From here on it pays to look at single values first.
-MANY_PAIRS = 50_000
+MANY_PAIRS = 200_000
 
 
 def load_records(con: duckdb.DuckDBPyConnection, path: str) -> None:
     """Table ``records`` from the linkage folder."""
     con.execute(f"create or replace table records as select * from read_parquet('{path}')")
+
+
+def load_all(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
+    """Tables ``records``, ``stated`` and ``constraints`` from the linkage folder."""
+    load_records(con, str(linkage_dir / "records.parquet"))
+    for table, file in (("stated", "relationships"), ("constraints", "constraints")):
+        con.execute(f"create table {table} as select * from read_parquet({quoted(linkage_dir / (file + '.parquet'))})")
 
 
 def score_pairs(

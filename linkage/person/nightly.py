@@ -21,7 +21,7 @@ import duckdb
 from linkage.model import ModelCard, versions
 from linkage.person import blocking
 from linkage.person import edges as edge_work
-from linkage.person.scoring import Scorer
+from linkage.person.scoring import FLOOR, Scorer
 from linkage.store import quoted, read_json, sha256, write_json, write_parquet
 
 #: Above this share of changed records a full night is cheaper.
@@ -34,7 +34,7 @@ def fingerprint(card: ModelCard) -> str:
         card.fingerprint,
         sha256(card.path / "card.json"),
         blocking.fingerprint(),
-        repr(sorted(versions().items())),
+        repr((FLOOR, sorted(versions().items()))),
     ]
     parts += [sha256(p) for p in sorted((card.path / "frequencies").glob("*.parquet"))]
     return hashlib.sha256("|".join(parts).encode()).hexdigest()

@@ -118,19 +118,26 @@ def written_twice(con: duckdb.DuckDBPyConnection, duplicate_free: tuple[str, ...
     """
     if not duplicate_free:
         return 0
+    same = "a.source_system = b.source_system and a.dob = b.dob and a.rid < b.rid"
+    # One join for each of the two ways: a join on either would compare everybody born on one day.
     con.execute(f"""
     create or replace table kw_twice as
-    select distinct a.rid as rid_a, b.rid as rid_b from records a join records b
-      on a.source_system = b.source_system and a.dob = b.dob and a.rid < b.rid
-     and (a.ssn = b.ssn or (a.first_std = b.first_std and a.last_std = b.last_std))
-    where a.source_system in {in_list(duplicate_free)} and length(a.dob) = 10
-      and coalesce(a.sex = b.sex, true) and coalesce(a.ssn = b.ssn, true)
+    with vouched as (
+        select * from records where source_system in {in_list(duplicate_free)} and length(dob) = 10
+    ), met as (
+        select a.rid as rid_a, b.rid as rid_b from vouched a join vouched b on {same} and a.ssn = b.ssn
+        where a.first_std = b.first_std or a.last_std = b.last_std
+        union
+        select a.rid, b.rid from vouched a
+        join vouched b on {same} and a.first_std = b.first_std and a.last_std = b.last_std and a.sex = b.sex
+        where length(a.first_std) > 1 and length(a.last_std) > 1
+          and (list_has_any(a.zips, b.zips) or a.zips is null or b.zips is null or a.middle_std = b.middle_std)
+    )
+    select rid_a, rid_b from met join records a on a.rid = rid_a join records b on b.rid = rid_b
+    where coalesce(a.sex = b.sex, true) and coalesce(a.ssn = b.ssn, true)
       and coalesce(a.medicaid_id = b.medicaid_id, true) and coalesce(a.suffix = b.suffix, true)
       and coalesce(left(a.middle_std, 1) = left(b.middle_std, 1), true)
       and a.birth_order is not distinct from b.birth_order
-      and ((a.ssn = b.ssn and (a.first_std = b.first_std or a.last_std = b.last_std))
-           or (length(a.first_std) > 1 and length(a.last_std) > 1 and a.sex = b.sex
-               and (list_has_any(a.zips, b.zips) or a.zips is null or b.zips is null or a.middle_std = b.middle_std)))
     """)
     con.execute(
         "insert into constraints select rid_a, rid_b, 'must', 'written_twice' from kw_twice t "
@@ -205,22 +212,35 @@ def form(
 
 def link(
     con: duckdb.DuckDBPyConnection,
-    scorer: Scorer,
     mixtures: dict[str, Mixture],
-    pools: dict[str, Pool],
     edges: str,
     join: float,
     duplicate_free: tuple[str, ...],
     bonus: float = 0.0,
 ) -> dict[str, Any]:
-    """Form people, look again through their relatives (two rounds), and form them for good."""
+    """Form people from what their own records say: the first look."""
     forget_pools(con)
     summary: dict[str, Any] = {
         "twin_pairs": separate_twins(con, edges),
         "generation_pairs": separate_generations(con, edges, mixtures),
         "written_twice": written_twice(con, duplicate_free),
     }
-    summary |= form(con, edges, join, duplicate_free, bonus)
+    return summary | form(con, edges, join, duplicate_free, bonus)
+
+
+def link_through_relatives(
+    con: duckdb.DuckDBPyConnection,
+    scorer: Scorer,
+    mixtures: dict[str, Mixture],
+    pools: dict[str, Pool],
+    edges: str,
+    join: float,
+    duplicate_free: tuple[str, ...],
+    first_look: dict[str, Any],
+    bonus: float = 0.0,
+) -> dict[str, Any]:
+    """Look again through the relatives of the people :func:`link` formed (two rounds), and form them for good."""
+    summary = dict(first_look)
     relational = 0
     if pools:
         for _ in range(2):

@@ -118,64 +118,82 @@ def resolve(
     ``review_candidates.parquet``, ``weighed_pairs.parquet`` and ``constraints_in_force.parquet``.
     ``cut`` is the night's data cut-off, the date the ledger records. Returns counts.
     """
-    scoring = read_json(linkage_dir / "scoring.json")
-    card = models.load(Path(scoring["model_dir"]))
     con = connect(spill_dir=linkage_dir / "spill")
     try:
-        edge_work.load_records(con, str(linkage_dir / "records.parquet"))
-        for table, file in (("stated", "relationships"), ("constraints", "constraints"), ("edges", "edges")):
-            con.execute(
-                f"create table {table} as select * from read_parquet({quoted(linkage_dir / (file + '.parquet'))})"
-            )
-        counts = reviewed.apply(con, decisions)
-        registry = Registry(registry_dir, "person")
-        registry.load(con, cut)
-        published = con.execute("select count(*) from registry_state").fetchall()[0][0]
-        bonus = card.thresholds.join - card.thresholds.keep if published else 0.0
-        con.execute(
-            "create or replace table published as select r.rid, s.id as person_id from registry_state s "
-            "join records r on s.member = r.source_system || chr(31) || r.source_record_id"
-        )
-        scorer = Scorer(con, Path(scoring["model_dir"]) / "frequencies")
-        summary = people.link(
-            con, scorer, card.mixtures, card.pools, "edges", card.thresholds.join, card.duplicate_free, bonus
-        )
-        con.execute(
-            "create or replace table grouped as select p.person as label, "
-            "r.source_system || chr(31) || r.source_record_id as member from people p join records r using (rid)"
-        )
-        tally = registry.update_table(con, "grouped", cut, secret, persist)
-        con.execute(
-            "create or replace table crosswalk as select r.rid, r.source_system, r.source_record_id, "
-            "m.id as person_id, m.since as valid_from from records r "
-            "join registry_members m on m.member = r.source_system || chr(31) || r.source_record_id"
-        )
-        _write(con, linkage_dir)
-        _review(con, card, summary.pop("contradictions"))
-        write_parquet(
-            con,
-            "select * from review order by rank, weight desc nulls first, source_system_a, source_record_id_a, "
-            "source_system_b, source_record_id_b",
-            linkage_dir / "review_candidates.parquet",
-        )
-        # What the people were formed from, relatives heard: review and quality look at the same pairs.
-        write_parquet(con, "select * from edges order by rid_l, rid_r", linkage_dir / "weighed_pairs.parquet")
-        write_parquet(
-            con,
-            "select distinct rid_a, rid_b, kind, reason from constraints order by all",
-            linkage_dir / "constraints_in_force.parquet",
-        )
-        summary |= counts | {
-            "records": con.execute("select count(*) from records").fetchall()[0][0],
-            "events": tally,
-            "review": dict(con.execute("select reason, count(*) from review group by 1 order by 1").fetchall()),
-            "model": card.name,
-            "join_weight": card.thresholds.join,
-        }
-        write_json(summary, linkage_dir / "resolve.json")
-        return summary
+        edge_work.load_all(con, linkage_dir)
+        con.execute(f"create table edges as select * from read_parquet({quoted(linkage_dir / 'edges.parquet')})")
+        return resolve_on(con, linkage_dir, registry_dir, cut, secret, decisions, persist)
     finally:
         con.close()
+
+
+def resolve_on(
+    con: duckdb.DuckDBPyConnection,
+    linkage_dir: Path,
+    registry_dir: Path,
+    cut: dt.date,
+    secret: bytes,
+    decisions: Path | None = None,
+    persist: bool = True,
+    first_look: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """:func:`resolve` on a connection that holds ``records``, ``stated``, ``constraints`` and ``edges``.
+
+    ``first_look`` is what training on this connection has just returned, where there is nothing a night knows besides:
+    no decisions, nobody published.
+    """
+    scoring = read_json(linkage_dir / "scoring.json")
+    card = models.load(Path(scoring["model_dir"]))
+    join, duplicate_free = card.thresholds.join, card.duplicate_free
+    counts = reviewed.apply(con, decisions)
+    registry = Registry(registry_dir, "person")
+    registry.load(con, cut)
+    published = con.execute("select count(*) from registry_state").fetchall()[0][0]
+    bonus = join - card.thresholds.keep if published else 0.0
+    con.execute(
+        "create or replace table published as select r.rid, s.id as person_id from registry_state s "
+        "join records r on s.member = r.source_system || chr(31) || r.source_record_id"
+    )
+    scorer = Scorer(con, Path(scoring["model_dir"]) / "frequencies")
+    if first_look is None:
+        first_look = people.link(con, card.mixtures, "edges", join, duplicate_free, bonus)
+    summary = people.link_through_relatives(
+        con, scorer, card.mixtures, card.pools, "edges", join, duplicate_free, first_look, bonus
+    )
+    con.execute(
+        "create or replace table grouped as select p.person as label, "
+        "r.source_system || chr(31) || r.source_record_id as member from people p join records r using (rid)"
+    )
+    tally = registry.update_table(con, "grouped", cut, secret, persist)
+    con.execute(
+        "create or replace table crosswalk as select r.rid, r.source_system, r.source_record_id, "
+        "m.id as person_id, m.since as valid_from from records r "
+        "join registry_members m on m.member = r.source_system || chr(31) || r.source_record_id"
+    )
+    _write(con, linkage_dir)
+    _review(con, card, summary.pop("contradictions"))
+    write_parquet(
+        con,
+        "select * from review order by rank, weight desc nulls first, source_system_a, source_record_id_a, "
+        "source_system_b, source_record_id_b",
+        linkage_dir / "review_candidates.parquet",
+    )
+    # What the people were formed from, relatives heard: review and quality look at the same pairs.
+    write_parquet(con, "select * from edges order by rid_l, rid_r", linkage_dir / "weighed_pairs.parquet")
+    write_parquet(
+        con,
+        "select distinct rid_a, rid_b, kind, reason from constraints order by all",
+        linkage_dir / "constraints_in_force.parquet",
+    )
+    summary |= counts | {
+        "records": con.execute("select count(*) from records").fetchall()[0][0],
+        "events": tally,
+        "review": dict(con.execute("select reason, count(*) from review group by 1 order by 1").fetchall()),
+        "model": card.name,
+        "join_weight": card.thresholds.join,
+    }
+    write_json(summary, linkage_dir / "resolve.json")
+    return summary
 
 
 def _write(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
