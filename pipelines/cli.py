@@ -351,6 +351,8 @@ def measures(
     console = _console()
     for name in done.ignored:
         console.print(f"[yellow]not used: {name} is no table or column of the catalogue[/yellow]")
+    for told in done.unknown_words:
+        console.print(f"[yellow]not a word of the catalogue: {told}[/yellow]")
     if done.missing_columns:
         console.print(f"counted as empty: {', '.join(done.missing_columns)}")
     console.print(f"{done.rows} rows in {done.out}, from {len(done.tables_read)} tables")

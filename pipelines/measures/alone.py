@@ -51,16 +51,18 @@ class Result:
     missing_tables: list[str] = field(default_factory=list)
     missing_columns: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+    unknown_words: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class _Target:
-    """A relation the measures read: where dbt expects it, and its columns with their SQL types."""
+    """A relation the measures read: where dbt expects it, its columns with their SQL types, the words some may hold."""
 
     schema: str
     name: str
     columns: Mapping[str, str]
     is_seed: bool
+    words: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def compute(
@@ -189,7 +191,13 @@ def _targets(project: Path) -> dict[str, _Target]:
     for path in sorted((project / _CORE).glob("*.yml")):
         for model in _yaml(path).get("models", []):
             columns = {column["name"]: str(column["data_type"]) for column in model.get("columns", [])}
-            targets[model["name"]] = _Target("core", model["name"], columns, is_seed=False)
+            words = {
+                column["name"]: test["accepted_values"]["arguments"]["values"]
+                for column in model.get("columns", [])
+                for test in column.get("data_tests", [])
+                if "accepted_values" in test
+            }
+            targets[model["name"]] = _Target("core", model["name"], columns, is_seed=False, words=words)
     for name, config in _yaml(project / _PROJECT)["seeds"]["kinweave"].items():
         if isinstance(config, dict) and "+column_types" in config:
             targets[name] = _Target("reference", name, config["+column_types"], is_seed=True)
@@ -254,13 +262,22 @@ def _load_file(database: duckdb.DuckDBPyConnection, path: Path, target: _Target,
             raise MeasuresError(f"{path.name}: column {name} stands there twice")
         else:
             known[name] = column
-    selected, wrong = [], []
+    selected, wrong, unknown = [], [], []
     for name, kind in target.columns.items():
         if name not in known:
             result.missing_columns.append(f"{target.name}.{name}")
             selected.append(f"cast(null as {kind}) as {identifier(name)}")
             continue
         value = identifier(known[name])
+        if name in target.words:
+            # The catalogue's words, however they are written: reun is REUN.
+            word = f"upper(trim({value}::varchar))"
+            listed = ", ".join(map(quoted, target.words[name]))
+            selected.append(
+                f"case when {word} in ({listed}) then {word} else {value}::varchar end as {identifier(name)}"
+            )
+            unknown.append((name, f"count(*) filter (where {word} not in ({listed}))"))
+            continue
         selected.append(f"try_cast({value} as {kind}) as {identifier(name)}")
         wrong.append(
             (name, kind, f"count(*) filter (where {value} is not null and try_cast({value} as {kind}) is null)")
@@ -274,6 +291,13 @@ def _load_file(database: duckdb.DuckDBPyConnection, path: Path, target: _Target,
         ]
         if bad:
             raise MeasuresError("\n".join(bad))
+    if unknown:
+        counts = database.execute(f"select {', '.join(sql for _, sql in unknown)} from given").fetchone() or ()
+        result.unknown_words += [
+            f"{target.name}.{name}: {count} none of {', '.join(target.words[name])}"
+            for (name, _), count in zip(unknown, counts, strict=True)
+            if count
+        ]
     database.execute(f"create table {relation} as select {', '.join(selected)} from given")
     database.execute("drop table given")
 

@@ -104,12 +104,15 @@ def test_golden_answers_from_csv_files(tables: Path) -> None:
 
 def test_a_jurisdiction_sets_the_parameters(tables: Path, tmp_path: Path) -> None:
     (tables / "dim_person.csv").write_text(G01_PERSONS)
-    (tables / "fct_removal.csv").write_text(G01_REMOVALS)
+    # Words are the catalogue's whatever their case; one that is not is told, and never quoted.
+    (tables / "fct_removal.csv").write_text(G01_REMOVALS.replace("REUN", "Reun").replace("TRANSFER", "Elsewhere"))
     (tables / "fct_placement.csv").write_text(G01_PLACEMENTS)
     (tmp_path / "ours.yml").write_text(JURISDICTION)
     code, told, rows = ask(tables, *FISCAL_2024, "--measure", "prm-01", "--jurisdiction", str(tmp_path / "ours.yml"))
     assert code == 0, told
     assert [(r["numerator"], r["denominator"]) for r in rows if r["variant"] == "warehouse"] == [("5", "9")]
+    assert "not a word of the catalogue: fct_removal.discharge_reason: 1 none of REUN, REL" in told
+    assert "Elsewhere" not in told
 
 
 def test_parquet_in_and_out_and_a_day_as_the_period(tables: Path) -> None:
