@@ -3,7 +3,8 @@
     ``units`` carries person_id and index_date (null where the unit is no person), site_id and county. Ages are those on
     the index date, in the federal bands with their subtotal under 1 year and the program's band under 36 months; entry
     year, prior removals and the reason are those of the episode the person is in on that day. race_any counts a person
-    in every race named, alone or with others. What is not known of a unit gives it no group.
+    in every race named, alone or with others. A race or ICWA status nobody recorded is MISSING or UNKNOWN; what else is not
+    known of a unit gives it no group.
 -#}
 {% macro stratified(units) -%}
     {%- set strata = var("metric_strata") -%}
@@ -11,7 +12,7 @@
     {%- set of_person = ["race_eth", "race_any", "age_band", "sex", "icwa"] | select("in", strata) | list -%}
     {%- set of_episode = ["entry_year", "prior_removal", "substance_use_removal"] | select("in", strata) | list -%}
     {%- set in_care = "r.discharge_date >= u.index_date" -%}
-    {%- do groups.append(["race_eth", "p.race_eth"]) -%}
+    {%- do groups.append(["race_eth", "case when u.person_id is not null then coalesce(p.race_eth, 'MISSING') end"]) -%}
     {%- for race in ["aian", "asian", "black", "nhpi", "white", "hispanic"] -%}
         {%- do groups.append(["race_any", "case when p.race_any_" ~ race ~ " then '" ~ race | upper ~ "' end"]) -%}
     {%- endfor -%}
@@ -27,7 +28,7 @@
     {%- endfor -%}
     {%- set groups = groups + [
         ["sex", "p.sex"],
-        ["icwa", "p.icwa_status"],
+        ["icwa", "case when u.person_id is not null then coalesce(p.icwa_status, 'UNKNOWN') end"],
         ["entry_year", "case when " ~ in_care ~ " then year(r.removal_date) end"],
         ["prior_removal", "case when " ~ in_care ~ " then case when r.prior_removals > 0 then '1+' when r.prior_removals = 0 then '0' end end"],
         ["substance_use_removal", "case when " ~ in_care ~ " then case when r.is_substance_use then 'Y' when not r.is_substance_use then 'N' end end"],
