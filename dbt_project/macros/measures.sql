@@ -170,14 +170,32 @@
     from {{ summary }} as s
     left join
         (
-            select metric_id, variant, value as benchmark_value, source as benchmark_source
+            select
+                metric_id,
+                variant,
+                stratum_type,
+                stratum_value,
+                value as benchmark_value,
+                source as benchmark_source,
+                list(stratum_type) over (partition by metric_id) as kinds_of_group
             from {{ ref("ref_benchmark") }}
-            -- Rows kept for reading beside the measure are never the figure it is held against.
-            where coalesce(is_headline, true)
-            qualify row_number() over (partition by metric_id, variant order by period desc, source) = 1
+            -- Rows kept for reading beside the measure are never the figure it is held against. A group has
+            -- its own.
+            qualify
+                (coalesce(is_headline, true) or stratum_value is not null)
+                and row_number() over (
+                    partition by metric_id, variant, stratum_type, stratum_value
+                    order by is_headline is not false desc, period desc, source
+                )
+                = 1
         ) as b
         on s.metric_id = b.metric_id
         and coalesce(b.variant = s.variant, true)
+        and case
+            when list_contains(b.kinds_of_group, s.stratum_type)
+            then b.stratum_type = s.stratum_type and b.stratum_value = s.stratum_value
+            else b.stratum_value is null
+        end
 {%- endmacro %}
 
 {#-
