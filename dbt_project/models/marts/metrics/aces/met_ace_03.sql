@@ -1,7 +1,7 @@
 -- ACE-03: parental rights kept by parents with an ACE score of 7 to 10. Basis: such parents of families
 -- whose enrolment
 -- closed in the period; rights are lost when a termination petition, relinquishments included, was granted
--- by the close.
+-- by the close, or the parent's status is TERMINATED by then.
 -- Variant not_reunified leaves out parents a child of whom went home: the source does not say which it means.
 with
     periods as ({{ metric_periods() }}),
@@ -28,7 +28,7 @@ with
             max(c.closed_date) as index_date,
             max_by(c.site_id, c.closed_date) as site_id,
             max_by(c.county, c.closed_date) as county,
-            count(t.person_id) > 0 as is_terminated,
+            count(t.person_id) + count(l.person_id) > 0 as is_terminated,
             count(r.removal_id) > 0 as is_reunified
         from closed as c
         left join
@@ -38,6 +38,12 @@ with
             and upper(t.result) = 'GRANTED'
             and coalesce(t.parent_id = c.parent_id, true)
             and t.disposition_date <= c.closed_date
+        left join
+            {{ ref("fct_parent_status") }} as l
+            on c.child_id = l.person_id
+            and c.parent_id = l.parent_id
+            and upper(l.status) = 'TERMINATED'
+            and coalesce(l.from_date <= c.closed_date, true)
         left join
             {{ ref("fct_removal") }} as r
             on c.child_id = r.person_id
@@ -67,7 +73,7 @@ with
         proportion_rows(
             "units",
             measures=[["ACE-03", "warehouse"], ["ACE-03", "not_reunified"]],
-            needs=["court_team", "court"],
-            version="1.0.0",
+            needs=["child_welfare", "court_team", "court"],
+            version="1.1.0",
         )
     }}
