@@ -317,9 +317,10 @@ def link(
 def linkage_range(home: HomeOption = None) -> None:
     """Compute the linked measures at a lower and a higher linkage threshold: how far they hang on it."""
     from pipelines.measures.ranges import FILE, write_ranges
+    from pipelines.night import Night
 
     place = _home(home)
-    count = write_ranges(place)
+    count = write_ranges(Night(place))
     _console().print(f"{count:,} numbers with their range: {place.quality_dir / FILE}", soft_wrap=True)
 
 

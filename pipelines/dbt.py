@@ -99,6 +99,25 @@ def _load(workspace: Workspace) -> Any:
     return _manifests[key]
 
 
+def lend_manifest(workspace: Workspace, other: Workspace) -> None:
+    """Let runs in ``other`` use what was parsed for ``workspace``: the sources' paths are all that differs.
+
+    Spares a second parse. For workspaces that are thrown away: ``other`` gets no ``manifest.json``.
+    """
+    manifest = _load(workspace).deepcopy()
+    for source in manifest.sources.values():
+        for meta in (source.meta, source.config.meta, source.source_meta):
+            if "external_location" in meta:
+                meta["external_location"] = meta["external_location"].replace(
+                    _in_sql(workspace.root), _in_sql(other.root)
+                )
+    _manifests[f"{other.root}:{project_fingerprint(get_settings().dbt_project)}"] = manifest
+
+
+def _in_sql(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
 def manifest_path(workspace: Workspace) -> Path:
     """Path of an up-to-date ``manifest.json`` for ``workspace``; parses the project when it is missing or old."""
     path, stamp = target_dir(workspace) / "manifest.json", target_dir(workspace) / _STAMP

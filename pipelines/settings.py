@@ -296,6 +296,9 @@ class Jurisdiction(_Strict):
     sites: list[Site] = []
     parameters: Parameters = Parameters()
     thresholds: Thresholds = Thresholds()
+    linkage_ranges: bool = Field(
+        default=True, description="build the linked measures at two more thresholds each night"
+    )
     night: Night = Night()
     alerts: Alerts = Alerts()
 

@@ -244,6 +244,25 @@ def person_crosswalk_alternates(deployment: Deployment) -> Iterator[dg.Materiali
 @dg.multi_asset(
     specs=[
         _spec(
+            "linkage_ranges",
+            "Values of the linked measures at a lower and a higher threshold, which the measures' rows carry.",
+            [["linkage", "person_crosswalk_alternates"], ["linkage", "family_member"], ["config", "sites"]],
+        )
+    ],
+    name="linkage_ranges",
+)
+def linkage_ranges(deployment: Deployment) -> Iterator[dg.MaterializeResult]:
+    """Build the linked measures with the people of two other thresholds; nothing of it stays but the values."""
+    from pipelines.measures.ranges import write_ranges
+
+    night = deployment.night
+    rows = write_ranges(night, empty=not night.jurisdiction.linkage_ranges)
+    yield dg.MaterializeResult(["linkage", "linkage_ranges"], metadata={"numbers": rows})
+
+
+@dg.multi_asset(
+    specs=[
+        _spec(
             "review_queue",
             "Pairs a reviewer should decide, most consequential first, and the random audit sample.",
             [["linkage", "person_crosswalk"], ["linkage", "family_member"]],

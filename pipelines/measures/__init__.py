@@ -3,6 +3,9 @@
 What a measure means is SQL in ``dbt_project/models/marts/metrics``; no number is computed here.
 """
 
+#: What names a row of the standard output within its night.
+RANGE_KEY = ("metric_id", "variant", "period_start", "period_end", "stratum_type", "stratum_value")
+
 #: The standard output row, in this order; what a measure adds to it follows it.
 STANDARD_COLUMNS = (
     "metric_id", "metric_version", "variant", "period_start", "period_end", "site_id", "stratum_type", "stratum_value",

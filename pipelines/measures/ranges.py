@@ -1,7 +1,8 @@
 """How far the linked measures hang on the linkage threshold (catalogue C14).
 
-The warehouse is built twice more, with the people of a lower and of a higher threshold, and each linked number is kept
-with the least and the greatest of its three values. Outside the night: it takes two dbt runs.
+The warehouse is built twice more, with the people of a lower and of a higher threshold, and the values of the linked
+measures are kept. The night does it before it builds the warehouse, whose measures' rows carry the range; where
+jurisdiction.yml says ``linkage_ranges: false`` it does not, for two more builds take their time.
 """
 
 from __future__ import annotations
@@ -10,52 +11,60 @@ import shutil
 from pathlib import Path
 
 from pipelines import dbt
-from pipelines.measures import registry
+from pipelines.measures import RANGE_KEY, registry
 from pipelines.night import Night, NightError
-from pipelines.storage import Home, Workspace, atomic_path, connect, quoted
+from pipelines.storage import Workspace, atomic_path, connect, quoted
 
 #: Where the ranges are kept, below ``quality/``.
 FILE = "linkage_ranges.parquet"
 ALTERNATES = "person_crosswalk_alternates.parquet"
 THRESHOLDS = ("low", "high")
-_KEY = "metric_id, variant, period_start, period_end, stratum_type, stratum_value"
+_KEY = ", ".join(RANGE_KEY)
+_COLUMNS = (
+    "metric_id varchar, variant varchar, period_start date, period_end date, stratum_type varchar,"
+    " stratum_value varchar, value_low double, value_high double"
+)
 
 
-def write_ranges(home: Home) -> int:
-    """Write ``quality/linkage_ranges.parquet`` of tonight's warehouse: a row for each number of a linked measure.
+def write_ranges(night: Night, *, empty: bool = False) -> int:
+    """Write ``quality/linkage_ranges.parquet`` of the night's workspace: a row for each number of a linked measure.
 
-    Columns: the standard row's key, ``value``, and ``value_low`` and ``value_high``, the least and the greatest value
-    at the three thresholds. Returns the number of rows. Raises :class:`NightError` when linkage left no people at other
-    thresholds or dbt could not build with them.
+    Columns: the standard row's key, ``value_low`` and ``value_high``, the smaller and the larger value at the two other
+    thresholds. A number that has no value at one of them, or a small cell, has no row. ``empty``: no rows at all.
+    Returns the number of rows. Raises :class:`NightError` when linkage left no people at other thresholds or dbt could
+    not build with them.
     """
-    night = Night(home)
-    if not (home.linkage_dir / ALTERNATES).exists() or not home.warehouse.exists():
-        raise NightError(f"{home.linkage_dir / ALTERNATES} is missing: run a night first")
-    tiers = night.jurisdiction.parameters.measure_tiers
-    linked = [
-        d.model for d in registry.load().values() if d.linkage_scope == "linked" and (tiers is None or d.tier in tiers)
-    ]
-    workspaces = {threshold: _built(night, threshold, linked) for threshold in THRESHOLDS}
-    home.quality_dir.mkdir(parents=True, exist_ok=True)
+    workspace = night.workspace
+    workspaces: dict[str, Workspace] = {}
+    linked: list[str] = []
+    if not empty:
+        if not (workspace.linkage_dir / ALTERNATES).exists():
+            raise NightError(f"{workspace.linkage_dir / ALTERNATES} is missing: run a night first")
+        tiers = night.jurisdiction.parameters.measure_tiers
+        definitions = registry.load().values()
+        linked = [d.model for d in definitions if d.linkage_scope == "linked" and (tiers is None or d.tier in tiers)]
+        workspaces = {threshold: _built(night, threshold, linked) for threshold in THRESHOLDS}
+    workspace.quality_dir.mkdir(parents=True, exist_ok=True)
     with connect() as database:
-        database.execute(f"attach {quoted(home.warehouse)} as published (read_only)")
-        for threshold, workspace in workspaces.items():
-            database.execute(f"attach {quoted(workspace.warehouse)} as {threshold} (read_only)")
-        values = " union all ".join(
-            f"select {_KEY}, value, '{source}' as source from {source}.metrics.{model}"
-            for source in ("published", *THRESHOLDS)
-            for model in linked
-        )
-        database.execute(
-            f"create table ranges as select {_KEY}, max(value) filter (where source = 'published') as value,"
-            f" min(value) as value_low, max(value) as value_high from ({values}) group by all"
-            " having count(*) filter (where source = 'published') > 0"
-        )
-        with atomic_path(home.quality_dir / FILE) as temporary:
+        database.execute(f"create table ranges ({_COLUMNS})")
+        for threshold, built in workspaces.items():
+            database.execute(f"attach {quoted(built.warehouse)} as {threshold} (read_only)")
+        if linked:
+            values = " union all ".join(
+                f"select {_KEY}, value, suppress_flag from {threshold}.metrics.{model}"
+                for threshold in workspaces
+                for model in linked
+            )
+            # What may not be shown at a threshold is not in the range: the range would tell it.
+            database.execute(
+                f"insert into ranges select {_KEY}, round(min(value), 9), round(max(value), 9) from ({values})"
+                " group by all having count(value) = 2 and not bool_or(suppress_flag)"
+            )
+        with atomic_path(workspace.quality_dir / FILE) as temporary:
             database.execute(f"copy (select * from ranges order by all) to {quoted(temporary)} (format parquet)")
         count = int((database.execute("select count(*) from ranges").fetchone() or (0,))[0])
-    for workspace in workspaces.values():
-        shutil.rmtree(workspace.root)
+    for built in workspaces.values():
+        shutil.rmtree(built.root)
     return count
 
 
@@ -66,6 +75,7 @@ def _built(night: Night, threshold: str, models: list[str]) -> Workspace:
     workspace.current_dir.symlink_to(night.workspace.current_dir, target_is_directory=True)
     shutil.copytree(night.workspace.config_dir, workspace.config_dir)
     people_at(night.workspace.linkage_dir, threshold, workspace.linkage_dir)
+    dbt.lend_manifest(night.workspace, workspace)
     outcome = dbt.run(
         "build",
         workspace,

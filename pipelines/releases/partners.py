@@ -280,6 +280,12 @@ def _figure(column: str, threshold: int) -> str:
         return f"case when h.reason is null and not ({few}) then m.n_excluded_by_rule end as n_excluded_by_rule"
     if column in ("n_not_observable", "match_rate"):
         return f"case when h.reason is null and not ({small}) then m.{column} end as {column}"
+    if column in ("range_low", "range_high"):
+        # What the other thresholds would show beside a hidden cell tells something of it.
+        table = "m.metric_id, m.variant, m.period_start, m.period_end"
+        return (
+            f"case when not bool_or(h.reason is not null) over (partition by {table}) then m.{column} end as {column}"
+        )
     if column in _FIGURES:
         return f"case when h.reason is null then m.{identifier(column)} end as {identifier(column)}"
     return f"m.{identifier(column)}"

@@ -290,6 +290,8 @@ def small_cells(partner, columns, names, told, base):
             problems.append(f"{partner}.measure_rows: a figure that is not the true one")
         if n is None and was["numerator"] is not None and not shown["suppress_reason"]:
             problems.append(f"{partner}.measure_rows: hidden without a reason")
+        if shown.get("range_low") is not None and None in (n, shown["range_high"]):
+            problems.append(f"{partner}.measure_rows: the range of a hidden count is shown")
         if n is None and was["numerator"] is not None and shown["value"] is not None:
             problems.append(f"{partner}.measure_rows: the value of a hidden count is shown")
     return sorted(set(problems))

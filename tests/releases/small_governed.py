@@ -102,9 +102,10 @@ TABLES = {
             "metric_id": "varchar", "variant": "varchar", "period_start": "date", "period_end": "date",
             "site_id": "varchar", "stratum_type": "varchar", "stratum_value": "varchar", "numerator": "bigint",
             "denominator": "bigint", "value": "double", "n_excluded_by_rule": "varchar", "n_not_observable": "bigint",
-            "match_rate": "double", "suppress_flag": "boolean", "suppress_reason": "varchar"}.items()},
+            "match_rate": "double", "suppress_flag": "boolean", "suppress_reason": "varchar", "range_low": "double",
+            "range_high": "double"}.items()},
         [("PRM-01", "warehouse", "2024-10-01", "2025-09-30", None, kind, value, n, d, n / d, '{"a":3}', 4, 0.9, False,
-          None)
+          None, 0.39, 0.41)
          for kind, value, n, d in [("all", "all", 60, 150), ("county", "99001", 5, 20), ("county", "99003", 25, 60),
                                    ("county", "99005", 30, 70)]],
     ),

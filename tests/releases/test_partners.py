@@ -147,6 +147,13 @@ def test_hidden_figures_are_empty_with_a_reason_and_never_zero(release):
     assert by_value["99005"][:2] == (30, 70)
 
 
+def test_beside_a_hidden_figure_no_range_over_the_linkage_thresholds_is_shown(release, tmp_path):
+    assert set(rows(release, "public", "measure_rows", "range_low, range_high")) == {(None, None)}
+    large = [r for r in TABLES["measure_rows"][1] if r[6] not in ("99001", "99003")]
+    whole = publish_it(build(tmp_path, tables={"measure_rows": large}, agreements=only("public")))
+    assert set(rows(whole, "public", "measure_rows", "range_low, range_high")) == {(0.39, 0.41)}
+
+
 def test_margins_that_nobody_audits_are_shown_for_everybody_only_and_never_small(release):
     found = rows(release, "public", "measure_rows", "n_excluded_by_rule, n_not_observable, match_rate")
     assert set(found) == {(None, None, None)}

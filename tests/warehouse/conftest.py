@@ -91,6 +91,16 @@ HANDED_OVER = {
         "source_system": "varchar",
         "confidence": "double",
     },
+    "quality/linkage_ranges": {
+        "metric_id": "varchar",
+        "variant": "varchar",
+        "period_start": "date",
+        "period_end": "date",
+        "stratum_type": "varchar",
+        "stratum_value": "varchar",
+        "value_low": "double",
+        "value_high": "double",
+    },
     "config/sites": {
         "site_id": "varchar",
         "site_name": "varchar",

@@ -93,30 +93,54 @@
     ["met_stb_01", "core"],
     ["met_stb_02", "core"],
 ] %}
-{%- for model, tier in models if tier in var("measure_tiers") %}
-    select
-        metric_id,
-        metric_version,
-        variant,
-        period_start,
-        period_end,
-        site_id,
-        stratum_type,
-        stratum_value,
-        numerator,
-        denominator,
-        round(value, 9) as value,
-        round(ci_low, 9) as ci_low,
-        round(ci_high, 9) as ci_high,
-        ci_method,
-        n_excluded_by_rule,
-        n_not_observable,
-        round(match_rate, 9) as match_rate,
-        maturity_flag,
-        suppress_flag,
-        suppress_reason,
-        benchmark_value,
-        benchmark_source,
-        data_cutoff
-    from {{ ref(model) }} {{ "union all" if not loop.last }}
-{%- endfor %}
+with
+    rows_of_all as (
+        {%- for model, tier in models if tier in var("measure_tiers") %}
+            select
+                metric_id,
+                metric_version,
+                variant,
+                period_start,
+                period_end,
+                site_id,
+                stratum_type,
+                stratum_value,
+                numerator,
+                denominator,
+                round(value, 9) as value,
+                round(ci_low, 9) as ci_low,
+                round(ci_high, 9) as ci_high,
+                ci_method,
+                n_excluded_by_rule,
+                n_not_observable,
+                round(match_rate, 9) as match_rate,
+                maturity_flag,
+                suppress_flag,
+                suppress_reason,
+                benchmark_value,
+                benchmark_source,
+                data_cutoff
+            from {{ ref(model) }} {{ "union all" if not loop.last }}
+        {%- endfor %}
+    )
+
+select
+    m.*,
+    -- least() passes over null, and a measure without a range must not get one.
+    case
+        when r.value_low is not null then floor(round(least(m.value, r.value_low) * 1000, 6)) / 1000
+    end as range_low,
+    case
+        when r.value_high is not null then ceil(round(greatest(m.value, r.value_high) * 1000, 6)) / 1000
+    end as range_high
+from rows_of_all as m
+left join
+    {{ source("quality", "linkage_ranges") }} as r
+    on m.value is not null
+    and not m.suppress_flag
+    and m.metric_id = r.metric_id
+    and m.variant = r.variant
+    and m.period_start = r.period_start
+    and m.period_end = r.period_end
+    and m.stratum_type = r.stratum_type
+    and m.stratum_value = r.stratum_value
