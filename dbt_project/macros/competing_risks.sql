@@ -178,9 +178,12 @@
     person_id, index_date, site_id, county, exclusion, curve (children of one curve are followed together), days, cause,
     entered_day (see competing_risk_curves). ``cells`` lists (metric_id, variant, curve, cause, months). Each horizon ends
     months x 30.4375 days after day 0 and is judged once the last child of the period has been watched that long;
-    ``landmark_days`` lie between the index date and day 0. ``sites_only``: curves shown for sites alone.
+    ``landmark_days`` lie between the index date and day 0. ``sites_only``: curves shown for sites alone. ``show_immature``:
+    before it is judged a horizon is shown, flagged, once anybody was followed that long.
 -#}
-{% macro incidence_rows(units, cells, needs, version, landmark_days=0, sites_only=[]) %}
+{% macro incidence_rows(
+    units, cells, needs, version, landmark_days=0, sites_only=[], show_immature=false
+) %}
     {%- set keys = ["period_start", "curve", "stratum_type", "stratum_value"] -%}
     {%- set measures = [] -%}
     {%- for cell in cells if cell[2] not in sites_only -%}
@@ -219,6 +222,7 @@
             stratum_type,
             stratum_value,
             count(*) filter (where exclusion is null and days > entered_day) as denominator,
+            max(days) filter (where exclusion is null) as followed_days,
             to_json(histogram(exclusion)) as n_excluded_by_rule
         from stratified
         where
@@ -254,18 +258,20 @@
 
     summary as (
         select
-            f.* exclude (months),
-            case when f.denominator > 0 then round(cif, 6) end as value,
-            round({{ log_log_limit("cif", "cif_variance", -1) }}, 6) as ci_low,
-            round({{ log_log_limit("cif", "cif_variance", 1) }}, 6) as ci_high,
-            'aalen log-log' as ci_method,
             cast({{ add_days("f.period_end", landmark_days) }} + to_months(c.months) as date)
-            <= {{ cutoff() }} as is_mature
+            <= {{ cutoff() }} as is_mature,
+            is_mature or coalesce(f.followed_days >= c.months * 30.4375, false) as is_shown,
+            f.* exclude (months, followed_days, numerator),
+            case when is_shown then f.numerator end as numerator,
+            case when is_shown and f.denominator > 0 then round(cif, 6) end as value,
+            case when is_shown then round({{ log_log_limit("cif", "cif_variance", -1) }}, 6) end as ci_low,
+            case when is_shown then round({{ log_log_limit("cif", "cif_variance", 1) }}, 6) end as ci_high,
+            'aalen log-log' as ci_method
         from framed as f
         inner join cells as c using (metric_id, variant)
     )
 
-    {{ standard_rows("summary", needs, version) }}
+    {{ standard_rows("summary", needs, version, show_immature=show_immature) }}
 {% endmacro %}
 
 {#- One cell of incidence_rows per horizon: ``causes`` maps the beginning of the variant's name to the cause. -#}

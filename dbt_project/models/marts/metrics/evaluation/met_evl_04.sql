@@ -2,7 +2,8 @@
 -- (one minus Kaplan-Meier). Day 0 is the removal. Variants delayed_entry_* (sites only) watch a
 -- child from the enrollment on, so that the time before it, in which the child could not have
 -- exited and still be enrolled, is not credited to the site. The whole curves are in
--- evl_exit_curve. Basis: entry cohort.
+-- evl_exit_curve. Basis: entry cohort. A horizon that only some were followed to is shown and
+-- flagged: the estimate has them leave it at the cut-off, it is no partial share.
 with
     {{ entry_cohort() }},
 
@@ -32,7 +33,8 @@ with
                 curve="delayed_entry",
             ),
             needs=["child_welfare"],
-            version="1.0.0",
+            version="1.1.0",
             sites_only=["delayed_entry"],
+            show_immature=true,
         )
     }}
