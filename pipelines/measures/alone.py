@@ -32,6 +32,19 @@ _COLUMN_ALIASES = {
     ("bridge_family_person", "valid_to"): "to",
     ("bridge_source_id", "source_record_id"): "source_id",
 }
+#: The catalogue has a county on removals, court cases and sites alone. Reports and enrollments without one take, in this
+#: order, that of the site, of the child's removal nearest in time, of the child's court case.
+_COUNTY_OF_SITE = "(select min(s.county_fips) from core.dim_site as s where s.site_id = t.site_id)"
+_COUNTY_OF_CHILD = (
+    "(select arg_min(r.county, abs(r.removal_date - t.{day})) from core.fct_removal as r"
+    " where r.person_id = t.person_id), "
+    "(select arg_min(c.county, abs(c.filed_date - t.{day})) from core.fct_court_case as c"
+    " where c.person_id = t.person_id)"
+)
+_COUNTIES = {
+    "fct_cps_report": _COUNTY_OF_CHILD.format(day="report_date"),
+    "fct_enrollment_sbct": f"{_COUNTY_OF_SITE}, {_COUNTY_OF_CHILD.format(day='enrolled_date')}",
+}
 _METRICS = Path("models", "marts", "metrics")
 _CORE = Path("models", "marts", "core")
 _PROJECT = "dbt_project.yml"
@@ -242,6 +255,9 @@ def _load(
         if jurisdiction and "dim_site" in result.missing_tables and jurisdiction.sites:
             sites = [(s.site_id, s.site_name, s.county_fips, s.launched_date) for s in jurisdiction.sites]
             database.executemany("insert into core.dim_site values (?, ?, ?, ?)", sites)
+        for table, counties in _COUNTIES.items():
+            if f"{table}.county" in result.missing_columns:
+                database.execute(f"update core.{table} as t set county = coalesce({counties})")
 
 
 def _load_file(database: duckdb.DuckDBPyConnection, path: Path, target: _Target, relation: str, result: Result) -> None:

@@ -72,6 +72,18 @@ parameters: {within_rule: DAYS_365}
 """
 
 
+def two_counties() -> tuple[str, str, str]:
+    """G-18 as lines of persons, removals and reports: 4 of 100 children recur in one county, 10 of 100 in the other."""
+    persons, removals, reports = "", "", ""
+    for arm, county, recur in (("t", "05001", 4), ("c", "05003", 10)):
+        for child in (f"{arm}{i}" for i in range(100)):
+            persons += f"{child},2022-06-01\n"
+            removals += f"{child},{child},2023-09-20,,,{county}\n"
+            reports += f"{child},{child}1,2023-11-15,SUBST\n"
+        reports += "".join(f"{arm}{i},{arm}{i}2,2024-05-01,SUBST\n" for i in range(recur))
+    return persons, removals, reports
+
+
 def ask(folder: Path, *arguments: str) -> tuple[int, str, list[dict[str, str]]]:
     """Run the command over ``folder``: exit code, what it said, the rows of the whole jurisdiction."""
     out = folder.parent / "out.csv"
@@ -103,14 +115,26 @@ def test_golden_answers_from_csv_files(tables: Path) -> None:
 
 
 def test_a_jurisdiction_sets_the_parameters(tables: Path, tmp_path: Path) -> None:
-    (tables / "dim_person.csv").write_text(G01_PERSONS)
+    persons, removals, reports = two_counties()
+    (tables / "dim_person.csv").write_text(G01_PERSONS + persons)
+    (tables / "fct_cps_report.csv").write_text("person_id,report_id,report_date,disposition\n" + reports)
+    enrolled = "".join(f"t{i},s,2023-12-01\n" for i in range(100))
+    (tables / "fct_enrollment_sbct.csv").write_text("person_id,site_id,enrolled_date\n" + enrolled)
     # Words are the catalogue's whatever their case; one that is not is told, and never quoted.
-    (tables / "fct_removal.csv").write_text(G01_REMOVALS.replace("REUN", "Reun").replace("TRANSFER", "Elsewhere"))
+    cohort = G01_REMOVALS.replace("REUN", "Reun").replace("TRANSFER", "Elsewhere").replace("\n", ",05005\n")
+    (tables / "fct_removal.csv").write_text(
+        cohort.replace("discharge_reason,05005", "discharge_reason,county") + removals
+    )
     (tables / "fct_placement.csv").write_text(G01_PLACEMENTS)
     (tmp_path / "ours.yml").write_text(JURISDICTION)
-    code, told, rows = ask(tables, *FISCAL_2024, "--measure", "prm-01", "--jurisdiction", str(tmp_path / "ours.yml"))
+    asked = ["--measure", "prm-01", "--measure", "EVL-01", "--jurisdiction", str(tmp_path / "ours.yml")]
+    code, told, rows = ask(tables, *FISCAL_2024, *asked)
     assert code == 0, told
     assert [(r["numerator"], r["denominator"]) for r in rows if r["variant"] == "warehouse"] == [("5", "9")]
+    # G-18. The catalogue's reports and enrollments name no county: it is that of the child's removal.
+    [odds] = [r for r in rows if r["variant"] == "all_other_counties"]
+    found = [round(float(odds[name]), 4) for name in ("value", "ci_low", "ci_high")]
+    assert found == [0.375, 0.1136, 1.2384]
     assert "not a word of the catalogue: fct_removal.discharge_reason: 1 none of REUN, REL" in told
     assert "Elsewhere" not in told
 
