@@ -32,8 +32,8 @@ _COLUMN_ALIASES = {
     ("bridge_family_person", "valid_to"): "to",
     ("bridge_source_id", "source_record_id"): "source_id",
 }
-#: The catalogue has a county on removals, court cases and sites alone. Reports and enrollments without one take, in this
-#: order, that of the site, of the child's removal nearest in time, of the child's court case.
+#: The catalogue has a county on removals, court cases and sites alone. Reports and enrollments without one take, in
+#: this order, that of the site, of the child's removal nearest in time, of the child's court case.
 _COUNTY_OF_SITE = "(select min(s.county_fips) from core.dim_site as s where s.site_id = t.site_id)"
 _COUNTY_OF_CHILD = (
     "(select arg_min(r.county, abs(r.removal_date - t.{day})) from core.fct_removal as r"
