@@ -310,7 +310,9 @@ def overview(registry: Mapping[str, Definition], not_built: Iterable[NotBuilt]) 
             "```\nkinweave measures --tables DIR --measure PRM-01 --cutoff 2026-09-30 \\\n"
             "    --period 2023-10-01 2024-09-30 --out prm_01.csv\n```\n",
             "`DIR` holds the core tables as `.csv` or `.parquet` files (`fct_removal.csv`, `dim_person.csv` …). A table"
-            " or column that is not there counts as empty.\n",
+            " or column that is not there counts as empty; reports and enrollments without a county take that of the"
+            " child's removal. Words such as discharge reasons and kinds of hearing are the catalogue's, in any case"
+            " (source systems also as CW, CT, MED and BH); the command tells how many rows of a column hold another.\n",
             "Over a simulated state (a million people, a hundred thousand removals, ten million claim lines) all"
             " measures in all groups take 200 seconds of processor time and 2 GB of memory: 115 times what reading"
             " every table once takes, or little more than one reading for each measure."
