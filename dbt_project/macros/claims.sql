@@ -2,20 +2,49 @@
 {#- When the claims of a period are complete enough to be judged: 90 days after it. Before, values are shown and flagged. -#}
 {% macro run_out(period_end) -%} {{ add_days(period_end, 90) }} {%- endmacro %}
 
-{#- True when a diagnosis of the claim line is in the code list ``name``, with or without the dot. -#}
-{% macro has_diagnosis(name) -%}
+{#- The diagnoses of the code list ``name``, with and without the dot. -#}
+{% macro diagnosis_codes(name) -%}
     {%- set written = [] -%}
     {%- for code in var(name) -%}
         {%- set plain = code | string | upper | replace(".", "") -%}
         {%- do written.append("'" ~ plain ~ "'") -%}
         {%- do written.append("'" ~ plain[:3] ~ "." ~ plain[3:] ~ "'") -%}
     {%- endfor -%}
+    {{- written | join(", ") or "null" -}}
+{%- endmacro %}
+
+{#- True when a diagnosis of the claim line is in the code list ``name``. -#}
+{% macro has_diagnosis(name) -%}
     (
         {%- for n in range(1, 13) -%}
-            coalesce(upper(dx{{ n }}) in ({{ written | join(", ") or "null" }}), false)
-            {{- " or " if not loop.last }}
+            coalesce(upper(dx{{ n }}) in ({{ diagnosis_codes(name) }}), false) {{- " or " if not loop.last }}
         {%- endfor -%}
     )
+{%- endmacro %}
+
+{#-
+    Rows (person_id, dos_from) of the claim lines with a diagnosis of the list ``name``. One column after the other: what
+    begins otherwise is passed over in the scan, and empty columns are not read.
+-#}
+{% macro lines_with_diagnosis(name) -%}
+    {%- set starts = [] -%}
+    {%- for code in var(name) -%} {%- do starts.append((code | string)[:3]) -%} {%- endfor -%}
+    {%- set first = starts | map("upper") | min -%}
+    {%- set last = starts | map("upper") | max -%}
+    {%- set written = diagnosis_codes(name) -%}
+    {%- for n in range(1, 13) -%}
+        {%- for low, high in [[first, last], [first | lower, last | lower]] %}
+            select person_id, dos_from
+            from {{ ref("fct_claim_line") }}
+            where dx{{ n }} between '{{ low }}' and '{{ high }}~' and upper(dx{{ n }}) in ({{ written }})
+            {% if not loop.last %}
+                union all
+            {% endif %}
+        {%- endfor %}
+        {% if not loop.last %}
+            union all
+        {% endif %}
+    {%- endfor -%}
 {%- endmacro %}
 
 {#-
@@ -68,24 +97,6 @@
 {% endmacro %}
 
 {#-
-    CTEs ending in ``visits``: person_id, visit_date, one row per day with a well-child visit to primary care, by procedure
-    or diagnosis.
--#}
-{% macro well_child_visits() %}
-    visits as (
-        select distinct person_id, dos_from as visit_date
-        from {{ ref("fct_claim_line") }}
-        where
-            (cpt_hcpcs in ({{ codes("well_child_codes") }}) or {{ has_diagnosis("well_child_diagnoses") }})
-            and (
-                {%- for prefix in var("primary_care_taxonomies") %}
-                    {{ "or " if not loop.first }}provider_taxonomy like '{{ prefix }}%'
-                {%- endfor %}
-            )
-    )
-{% endmacro %}
-
-{#-
     Standard rows of well-child visits in Medicaid (W30-CH). ``from_date`` and ``to_date`` are SQL on dob: the days the child
     is watched, the last one the day that decides the period. ``visits_from`` is the first day a visit counts. At least
     ``least_visits`` visits, each 14 days or more after the last counted one. Variant foster_care: children who had been
@@ -114,7 +125,31 @@
 
         {{ continuously_enrolled("enrolled", "children", 45) }},
 
-        {{ well_child_visits() }},
+        -- Days with a visit to primary care that is well-child by procedure or diagnosis. Asked of child
+        -- and line
+        -- together: the codes are compared for these children's lines alone.
+        visits as (
+            select distinct c.unit_id, c.visits_from, v.dos_from as visit_date
+            from children as c
+            inner join
+                {{ ref("fct_claim_line") }} as v
+                on c.person_id = v.person_id
+                and v.dos_from between c.visits_from and c.to_date
+            where
+                case
+                    when v.dos_from >= c.visits_from
+                    then
+                        (
+                            v.cpt_hcpcs in ({{ codes("well_child_codes") }})
+                            or {{ has_diagnosis("well_child_diagnoses") }}
+                        )
+                        and (
+                            {%- for prefix in var("primary_care_taxonomies") %}
+                                {{ "or " if not loop.first }}v.provider_taxonomy like '{{ prefix }}%'
+                            {%- endfor %}
+                        )
+                end
+        ),
 
         -- Greedy: 100 x 10000 keeps the count of kept visits above the day of the last one, so that one
         -- pass is enough.
@@ -123,7 +158,7 @@
                 c.unit_id,
                 divide(
                     list_reduce(
-                        list_sort(list(100 + (v.visit_date - c.visits_from))),
+                        list_sort(list(100 + (c.visit_date - c.visits_from))),
                         lambda kept,
                         day: case
                             when day - kept % 10000 >= 14
@@ -134,9 +169,7 @@
                     ),
                     10000
                 ) as visit_count
-            from children as c
-            inner join
-                visits as v on c.person_id = v.person_id and v.visit_date between c.visits_from and c.to_date
+            from visits as c
             group by c.unit_id
         ),
 
@@ -203,7 +236,10 @@
         signs as (
             select person_id, dos_from as delivery_date
             from {{ ref("fct_claim_line") }}
-            where cpt_hcpcs in ({{ codes("delivery_codes") }}) or {{ has_diagnosis("live_birth_diagnoses") }}
+            where cpt_hcpcs in ({{ codes("delivery_codes") }})
+            union
+            select person_id, dos_from
+            from ({{ lines_with_diagnosis("live_birth_diagnoses") }})
             union
             select f.parent_id, p.dob
             from ({{ family_parents() }}) as f
@@ -283,10 +319,12 @@
             from deliveries as d
         ),
 
+        -- Asked of delivery and line together: the codes are compared for these mothers' lines alone.
         visits as (
-            select distinct person_id, dos_from as visit_date
-            from {{ ref("fct_claim_line") }}
-            where {{ visits }}
+            select distinct v.person_id, v.dos_from as visit_date
+            from {{ ref("fct_claim_line") }} as v
+            inner join (select distinct person_id from deliveries) as d on v.person_id = d.person_id
+            where case when d.person_id is not null then {{ visits }} end
         ),
 
         packages as (

@@ -41,6 +41,16 @@
         group by all
     ),
 
+    -- Week by week, so that the many weeks without a bar are compared for equality alone.
+    barred_weeks as (
+        select distinct b.child_id, b.parent_id, w.monday
+        from barred as b
+        inner join
+            (select distinct monday from weeks) as w
+            on b.from_date <= {{ add_days("w.monday", 6) }}
+            and coalesce(b.to_date > w.monday, true)
+    ),
+
     pair_weeks as (
         select distinct c.*, p.parent_id
         from child_weeks as c
@@ -49,16 +59,9 @@
             on c.person_id = p.child_id
             and coalesce(p.from_date <= c.monday, true)
             and coalesce(p.to_date >= {{ add_days("c.monday", 7) }}, true)
-        where
-            not exists (
-                select 1
-                from barred as b
-                where
-                    b.child_id = p.child_id
-                    and b.parent_id = p.parent_id
-                    and b.from_date <= {{ add_days("c.monday", 6) }}
-                    and coalesce(b.to_date > c.monday, true)
-            )
+        left join
+            barred_weeks as b on p.child_id = b.child_id and p.parent_id = b.parent_id and c.monday = b.monday
+        where b.monday is null
     ),
 
     sessions as (

@@ -8,25 +8,27 @@
 with
     periods as ({{ metric_periods() }}),
 
-    -- Nicotine (F17) is no substance-use disorder here.
+    -- One diagnosis column after the other: what begins otherwise is passed over in the scan, and empty
+    -- columns are not
+    -- read. F10 to F16, F18 and F19, whatever follows: nicotine (F17) is no substance-use disorder here.
     lines as (
-        select
-            person_id,
-            dos_from,
-            len(
-                list_filter(
-                    [dx1, dx2, dx3, dx4, dx5, dx6, dx7, dx8, dx9, dx10, dx11, dx12],
-                    lambda d:regexp_matches(coalesce(d, ''), '^F1[0-689]')
-                )
-            )
-            > 0 as has_diagnosis,
-            coalesce(
-                cpt_hcpcs in ({{ codes("iet_treatment_codes") }})
-                or (cpt_hcpcs in ({{ codes("iet_codes_with_diagnosis") }}) and has_diagnosis),
-                false
-            ) as is_treatment
+        select person_id, dos_from, false as has_diagnosis, true as is_treatment
         from {{ ref("fct_claim_line") }}
-        where dos_from <= {{ cutoff() }}
+        where cpt_hcpcs in ({{ codes("iet_treatment_codes") }}) and dos_from <= {{ cutoff() }}
+        {%- for n in range(1, 13) %}
+            union all
+            select
+                person_id,
+                dos_from,
+                true,
+                coalesce(cpt_hcpcs in ({{ codes("iet_codes_with_diagnosis") }}), false)
+            from {{ ref("fct_claim_line") }}
+            where
+                dx{{ n }} >= 'F10'
+                and dx{{ n }} < 'F1:'
+                and not (dx{{ n }} >= 'F17' and dx{{ n }} < 'F18')
+                and dos_from <= {{ cutoff() }}
+        {%- endfor %}
     ),
 
     days as (
@@ -37,7 +39,6 @@ with
             bool_or(is_treatment) as is_treatment,
             lag(dos_from) over (partition by person_id order by dos_from) as previous_day
         from lines
-        where has_diagnosis or is_treatment
         group by person_id, dos_from
     ),
 
