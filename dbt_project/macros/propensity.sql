@@ -162,7 +162,7 @@
         where
             c.days > 60
             and (
-                c.enrolled_day <= 60
+                is_site
                 or not exists (
                     select 1
                     from {{ ref("fct_enrollment_sbct") }} as e
