@@ -22,11 +22,18 @@ from linkage.person.comparisons import BY_NAME
 from linkage.person.scoring import Scorer
 from linkage.registry import Registry
 from linkage.review import decisions as reviewed
-from linkage.store import connect, quoted, read_json, write_json
+from linkage.store import connect, read_json, write_json
 from linkage.train import train
 
 #: What training reads and people are formed from.
-_INPUT = ("records.parquet", "relationships.parquet", "constraints.parquet", "record_summary.json")
+_INPUT = (
+    "records.parquet",
+    "relationships.parquet",
+    "constraints.parquet",
+    "case_members.parquet",
+    "case_links.parquet",
+    "record_summary.json",
+)
 
 
 def train_beside(
@@ -146,10 +153,7 @@ def _described(
     which: str,
 ) -> dict[str, Any]:
     """What one model makes of the records, as a night would; table ``people_<which>`` holds its people."""
-    edge_work.load_records(con, str(linkage_dir / "records.parquet"))
-    for table, file in (("stated", "relationships"), ("constraints", "constraints")):
-        source = quoted(linkage_dir / f"{file}.parquet")
-        con.execute(f"create or replace table {table} as select * from read_parquet({source})")
+    edge_work.load_all(con, linkage_dir)
     # The new model's pairs were left behind by its training; the old one's are found here.
     done = nightly.score_changes(con, linkage_dir, card) or nightly.score_all(con, card)
     pairs = sum(rule["new_pairs"] for rule in done["rules"])

@@ -564,8 +564,8 @@ def prepare(
 ) -> dict[str, Any]:
     """Build the linkage folder from SQL relations; the common path of the night and of any other files.
 
-    Leaves the tables ``records``, ``stated`` and ``constraints`` on ``con``, as they were written. Returns the summary
-    that is also written to ``record_summary.json``.
+    Leaves the tables ``records``, ``stated``, ``constraints``, ``members`` and ``links`` on ``con``. Returns the
+    summary that is also written to ``record_summary.json``.
     """
     install(con)
     received = con.execute(f"select count(*) from {persons}").fetchall()[0][0]
@@ -655,7 +655,7 @@ def prepare(
         **dropped,
         "completeness": completeness,
     }
-    for table in ("members", "links", "nick", "reference"):
+    for table in ("nick", "reference"):
         con.execute(f"drop table {table}")
     write_json(summary, linkage_dir / "record_summary.json")
     return summary

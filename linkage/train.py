@@ -120,7 +120,7 @@ def train_on(
     name: str | None = None,
     duplicate_free: tuple[str, ...] = (),
 ) -> tuple[ModelCard, dict[str, Any]]:
-    """:func:`train` on a connection that holds ``records``, ``stated`` and ``constraints``.
+    """:func:`train` on a connection that holds what :func:`linkage.person.edges.load_all` loads.
 
     Also returns what :func:`linkage.person.people.link` said: its people and weighed ``edges`` are left on ``con``.
     """

@@ -27,10 +27,16 @@ def load_records(con: duckdb.DuckDBPyConnection, path: str) -> None:
 
 
 def load_all(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
-    """Tables ``records``, ``stated`` and ``constraints`` from the linkage folder."""
+    """Tables ``records``, ``stated``, ``constraints``, ``members`` and ``links`` from the linkage folder."""
     load_records(con, str(linkage_dir / "records.parquet"))
-    for table, file in (("stated", "relationships"), ("constraints", "constraints")):
-        con.execute(f"create table {table} as select * from read_parquet({quoted(linkage_dir / (file + '.parquet'))})")
+    for table, file in (
+        ("stated", "relationships"),
+        ("constraints", "constraints"),
+        ("members", "case_members"),
+        ("links", "case_links"),
+    ):
+        source = quoted(linkage_dir / f"{file}.parquet")
+        con.execute(f"create or replace table {table} as select * from read_parquet({source})")
 
 
 def score_pairs(

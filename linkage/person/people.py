@@ -12,7 +12,7 @@ from linkage.model import Pool
 from linkage.person.clustering import cluster
 from linkage.person.comparisons import BY_NAME
 from linkage.person.mixture import Mixture
-from linkage.person.relational import POOLS, apply_pools, forget_pools
+from linkage.person.relational import POOLS, apply_pools, forget_pools, people_changed
 from linkage.person.scoring import Scorer
 from linkage.store import in_list
 
@@ -21,7 +21,7 @@ TWIN_WEIGHT = -5.0
 
 def _some(again: bool) -> str:
     """SQL that leaves only the pairs relatives have just raised, where the others were looked at before."""
-    return f"and e.evidence in {in_list(name for name, _, _ in POOLS)}" if again else ""
+    return f"and e.evidence in {in_list(POOLS)}" if again else ""
 
 
 def separate_twins(con: duckdb.DuckDBPyConnection, edges: str, again: bool = False) -> int:
@@ -114,11 +114,16 @@ def written_twice(con: duckdb.DuckDBPyConnection, duplicate_free: tuple[str, ...
     """Records a source without duplicates holds twice after all, word for word; added to ``constraints`` as must.
 
     A source that vouches for having no duplicates is believed unless it contradicts itself: the same number, birth
-    date and a name, or every name, birth date and sex, with nothing that differs. Returns the number of pairs.
+    date and a name (or sex and place), or every name, birth date and sex, with nothing that differs. Returns the number
+    of pairs.
     """
     if not duplicate_free:
         return 0
     same = "a.source_system = b.source_system and a.dob = b.dob and a.rid < b.rid"
+    written = (
+        "(length(a.first_std) > 1 and length(a.last_std) > 1 and a.sex = b.sex "
+        "and (list_has_any(a.zips, b.zips) or a.zips is null or b.zips is null or a.middle_std = b.middle_std))"
+    )
     # One join for each of the two ways: a join on either would compare everybody born on one day.
     con.execute(f"""
     create or replace table kw_twice as
@@ -126,12 +131,11 @@ def written_twice(con: duckdb.DuckDBPyConnection, duplicate_free: tuple[str, ...
         select * from records where source_system in {in_list(duplicate_free)} and length(dob) = 10
     ), met as (
         select a.rid as rid_a, b.rid as rid_b from vouched a join vouched b on {same} and a.ssn = b.ssn
-        where a.first_std = b.first_std or a.last_std = b.last_std
+        where a.first_std = b.first_std or a.last_std = b.last_std or {written}
         union
         select a.rid, b.rid from vouched a
-        join vouched b on {same} and a.first_std = b.first_std and a.last_std = b.last_std and a.sex = b.sex
-        where length(a.first_std) > 1 and length(a.last_std) > 1
-          and (list_has_any(a.zips, b.zips) or a.zips is null or b.zips is null or a.middle_std = b.middle_std)
+        join vouched b on {same} and a.first_std = b.first_std and a.last_std = b.last_std
+        where {written}
     )
     select rid_a, rid_b from met join records a on a.rid = rid_a join records b on b.rid = rid_b
     where coalesce(a.sex = b.sex, true) and coalesce(a.ssn = b.ssn, true)
@@ -197,6 +201,7 @@ def form(
     con.register("kw_people", pa.table({"rid": rids, "person": rids[found.label]}))
     con.execute("create or replace table people as select * from kw_people")
     con.unregister("kw_people")
+    people_changed(con)
     refused = np.asarray(found.refused, dtype=np.int64)
     con.register(
         "kw_refused", pa.table({"rid_l": rids[left[refused]], "rid_r": rids[right[refused]], "weight": weight[refused]})

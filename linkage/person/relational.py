@@ -1,4 +1,4 @@
-"""The second look: two records whose relatives have turned out to be one person.
+"""The second look: two records whose relatives have turned out to be one person, or that stand in linked cases.
 
 Children are compared through their linked parents, parents through their linked children (associative matching, as
 in the linkage of the 2021 census of England and Wales). Such a pair is not compared with strangers but with siblings,
@@ -17,8 +17,11 @@ from linkage.person.scoring import Scorer
 from linkage.records import PARENTAL
 from linkage.store import in_list
 
-#: Which records share a linked relative: (name of the pool, which side is compared, which side is linked).
-POOLS = (("children_of_linked_parents", "rid_b", "rid_a"), ("parents_of_linked_children", "rid_a", "rid_b"))
+#: The pools whose pairs share a linked relative: name -> (which side of a statement is compared, which is linked).
+KIN_POOLS = {"children_of_linked_parents": ("rid_b", "rid_a"), "parents_of_linked_children": ("rid_a", "rid_b")}
+#: The pool of pairs whose records stand in two cases that their sources say are one.
+CASE_POOL = "members_of_linked_cases"
+POOLS = (*KIN_POOLS, CASE_POOL)
 #: A relative with more stated relations than this says little, and would cost a lot.
 MAX_RELATIVES = 40
 _ROLE = (
@@ -32,9 +35,10 @@ _OWN_EVIDENCE = (
 )
 
 
-def pool_pairs(con: duckdb.DuckDBPyConnection, compared: str, linked: str) -> int:
-    """Table ``pool``: pairs on side ``compared`` whose relatives on side ``linked`` are one person in ``people``."""
+def _find_kin(con: duckdb.DuckDBPyConnection, pool: str, compared: str, linked: str) -> None:
     same_role = "and (a.role = b.role or a.role = 'parent' or b.role = 'parent')" if compared == "rid_a" else ""
+    # Only what a record itself says of its relatives: were it to hold for the other records of its person too, a wrong
+    # join would prove itself.
     con.execute(f"""
     create or replace table kw_kin as
     select distinct s.{compared} as rid, p.person, {_ROLE} as role
@@ -42,7 +46,7 @@ def pool_pairs(con: duckdb.DuckDBPyConnection, compared: str, linked: str) -> in
     where s.relationship in {in_list(PARENTAL)}
     """)
     con.execute(f"""
-    create or replace table pool as
+    create table {pool} as
     with fine as (select person from kw_kin group by person having count(distinct rid) between 2 and {MAX_RELATIVES})
     select distinct least(a.rid, b.rid) as rid_l, greatest(a.rid, b.rid) as rid_r
     from kw_kin a join kw_kin b on a.person = b.person and a.rid < b.rid {same_role}
@@ -52,11 +56,45 @@ def pool_pairs(con: duckdb.DuckDBPyConnection, compared: str, linked: str) -> in
     where ra.source_system <> rb.source_system
     """)
     con.execute("drop table kw_kin")
-    return int(con.execute("select count(*) from pool").fetchall()[0][0])
 
 
-def score_pool(con: duckdb.DuckDBPyConnection, scorer: Scorer, mixtures: dict[str, Mixture], edges: str) -> None:
-    """Table ``pool_scored``: the pairs of ``pool``, compared; all of them, or the pool's model would not see what
+def _find_in_cases(con: duckdb.DuckDBPyConnection, pool: str) -> None:
+    con.execute(f"""
+    create table {pool} as
+    with member as (
+        select distinct source_system, case_key, rid, case role when 'child' then 'child' when 'mother' then 'mother'
+            when 'father' then 'father' when 'putative_father' then 'father' end as role
+        from members
+        semi join (select source_system, case_key from members group by all
+                   having count(distinct rid) <= {MAX_RELATIVES}) using (source_system, case_key)
+    )
+    select distinct least(a.rid, b.rid) as rid_l, greatest(a.rid, b.rid) as rid_r
+    from links l join member a on a.source_system = l.system_a and a.case_key = l.case_a
+    join member b on b.source_system = l.system_b and b.case_key = l.case_b
+    where l.system_a <> l.system_b and coalesce(a.role = b.role, true)
+    """)
+
+
+def find_pool(con: duckdb.DuckDBPyConnection, name: str) -> int:
+    """Table ``pool_<name>(rid_l, rid_r)``: the pairs of a pool, as ``people`` are now. Returns their number."""
+    if not con.execute("select 1 from duckdb_tables() where table_name = ?", [f"pool_{name}"]).fetchall():
+        if name == CASE_POOL:
+            _find_in_cases(con, f"pool_{name}")
+        else:
+            _find_kin(con, f"pool_{name}", *KIN_POOLS[name])
+    return int(con.execute(f"select count(*) from pool_{name}").fetchall()[0][0])
+
+
+def people_changed(con: duckdb.DuckDBPyConnection) -> None:
+    """Shared relatives have to be looked for again."""
+    for name in KIN_POOLS:
+        con.execute(f"drop table if exists pool_{name}")
+
+
+def score_pool(
+    con: duckdb.DuckDBPyConnection, scorer: Scorer, mixtures: dict[str, Mixture], edges: str, name: str
+) -> None:
+    """Table ``pool_scored``: the pairs of a pool, compared; all of them, or the pool's model would not see what
     the others look like.
 
     What ``edges`` or an earlier round (table ``pool_known``) has compared is not compared again.
@@ -65,21 +103,23 @@ def score_pool(con: duckdb.DuckDBPyConnection, scorer: Scorer, mixtures: dict[st
     # A pair at the floor, put there by completion, has no levels.
     compared = f"(select * from {edges} where g_given_name is not null)"
     con.execute(
-        f"create or replace temp table kw_todo as select rid_l, rid_r from pool "
+        f"create or replace temp table kw_todo as select rid_l, rid_r from pool_{name} "
         f"anti join {compared} e using (rid_l, rid_r) anti join pool_known k using (rid_l, rid_r)"
     )
     score_pairs(con, scorer, mixtures, "kw_todo", "kw_pool_new", "relational", floor=-1e9)
     con.execute("insert into pool_known by name select * from kw_pool_new")
     con.execute(
-        f"create or replace table pool_scored as select e.* from {compared} e semi join pool using (rid_l, rid_r) "
-        f"union all by name select k.* from pool_known k semi join pool using (rid_l, rid_r) "
+        "create or replace table pool_scored as "
+        f"select e.* from {compared} e semi join pool_{name} using (rid_l, rid_r) "
+        f"union all by name select k.* from pool_known k semi join pool_{name} using (rid_l, rid_r) "
         f"anti join {compared} e using (rid_l, rid_r)"
     )
 
 
 def forget_pools(con: duckdb.DuckDBPyConnection) -> None:
     """Before other records or models are looked at."""
-    con.execute("drop table if exists pool_known")
+    for table in ("pool_known", *(f"pool_{name}" for name in POOLS)):
+        con.execute(f"drop table if exists {table}")
 
 
 def train_pools(
@@ -87,11 +127,10 @@ def train_pools(
 ) -> dict[str, Pool]:
     """Fit each pool for each model, on ``people`` as clustered without it. Small pools are left out."""
     pools: dict[str, Pool] = {}
-    forget_pools(con)
-    for name, compared, linked in POOLS:
-        if pool_pairs(con, compared, linked) < 30:
+    for name in POOLS:
+        if find_pool(con, name) < 30:
             continue
-        score_pool(con, scorer, mixtures, edges)
+        score_pool(con, scorer, mixtures, edges, name)
         for kind, mixture in mixtures.items():
             con.execute(f"create or replace table kw_kind as select * from pool_scored where model = '{kind}'")
             if con.execute("select count(*) from kw_kind").fetchall()[0][0] < 30:
@@ -105,15 +144,15 @@ def train_pools(
 def apply_pools(
     con: duckdb.DuckDBPyConnection, scorer: Scorer, mixtures: dict[str, Mixture], pools: dict[str, Pool], edges: str
 ) -> int:
-    """Raise or lower the weights of pairs that share a linked relative. Returns how many pairs were re-weighed.
+    """Raise or lower the weights of pairs that share a linked relative or case. Returns how many pairs were re-weighed.
 
     A pair found by both passes takes the pool's weight: it knows more about this pair. Its ``evidence`` says so.
     """
     changed = 0
-    for name, compared, linked in POOLS:
-        if not any(key.startswith(name) for key in pools) or not pool_pairs(con, compared, linked):
+    for name in POOLS:
+        if not any(key.startswith(name) for key in pools) or not find_pool(con, name):
             continue
-        score_pool(con, scorer, mixtures, edges)
+        score_pool(con, scorer, mixtures, edges, name)
         for kind, mixture in mixtures.items():
             pool = pools.get(f"{name}/{kind}")
             if pool is None:

@@ -137,7 +137,7 @@ def resolve_on(
     persist: bool = True,
     first_look: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """:func:`resolve` on a connection that holds ``records``, ``stated``, ``constraints`` and ``edges``.
+    """:func:`resolve` on a connection that holds what :func:`linkage.person.edges.load_all` loads, and ``edges``.
 
     ``first_look`` is what training on this connection has just returned, where there is nothing a night knows besides:
     no decisions, nobody published.

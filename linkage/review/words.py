@@ -66,6 +66,7 @@ CONSEQUENCES = (
 _EVIDENCE = {
     "children_of_linked_parents": "a parent of each is already one person",
     "parents_of_linked_children": "a child of each is already one person",
+    "members_of_linked_cases": "their cases are one by the agencies' own numbers",
     "generation": "one is a child and the other an adult, or they are a generation apart",
     "twin": "born together with unlike names",
 }

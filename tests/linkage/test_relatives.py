@@ -1,0 +1,118 @@
+"""Who is looked at again because of a relative or a case, and that it finds people nothing else finds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+from linkage_helpers import CUT, write_table
+
+import linkage
+from linkage.person.relational import find_pool
+from linkage.store import connect
+
+#: rid, source, person so far. 1 and 2 are a mother's records, found to be one; 11 and 12 her child's, not yet found;
+#: 13 a child of hers in the same source as 12; 3 and 4 two records of fathers; 21 a child alone.
+_RECORDS = [
+    (1, "court", 1), (2, "welfare", 1), (3, "court", 3), (4, "welfare", 4), (11, "court", 11), (12, "welfare", 12),
+    (13, "welfare", 13), (21, "court", 21),
+]  # fmt: skip
+_STATED = [(1, 11, "mother_of"), (2, 12, "mother_of"), (2, 13, "mother_of"), (3, 11, "father_of"), (4, 12, "father_of")]
+_CASES = [
+    ("court", "J1", 1, "mother"), ("court", "J1", 11, "child"), ("court", "J1", 3, "father"),
+    ("welfare", "W1", 2, "mother"), ("welfare", "W1", 12, "child"), ("welfare", "W1", 13, "child"),
+    ("welfare", "W1", 4, "putative_father"), ("court", "J2", 21, "child"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def house() -> duckdb.DuckDBPyConnection:
+    con = connect()
+    con.execute("create table records (rid bigint, source_system varchar)")
+    con.execute("create table people (rid bigint, person bigint)")
+    con.execute("create table stated (rid_a bigint, rid_b bigint, relationship varchar)")
+    con.execute("create table members (source_system varchar, case_key varchar, rid bigint, role varchar)")
+    con.execute("create table links (system_a varchar, case_a varchar, system_b varchar, case_b varchar)")
+    con.executemany("insert into records values (?, ?)", [(r, s) for r, s, _ in _RECORDS])
+    con.executemany("insert into people values (?, ?)", [(r, p) for r, _, p in _RECORDS])
+    con.executemany("insert into stated values (?, ?, ?)", _STATED)
+    con.executemany("insert into members values (?, ?, ?, ?)", _CASES)
+    con.execute("insert into links values ('court', 'J1', 'welfare', 'W1')")
+    return con
+
+
+def pairs(con: duckdb.DuckDBPyConnection, name: str) -> list[tuple[int, int]]:
+    n = find_pool(con, name)
+    found = con.execute(f"select rid_l, rid_r from pool_{name} order by 1, 2").fetchall()
+    assert n == len(found)
+    return found
+
+
+def test_children_are_looked_at_through_their_linked_mother(house: duckdb.DuckDBPyConnection) -> None:
+    # Not 12 with 13: their own source knows that they are two.
+    assert pairs(house, "children_of_linked_parents") == [(11, 12), (11, 13)]
+
+
+def test_parents_are_looked_at_through_their_linked_child(house: duckdb.DuckDBPyConnection) -> None:
+    assert pairs(house, "parents_of_linked_children") == []
+    house.execute("drop table pool_parents_of_linked_children")
+    house.execute("update people set person = 11 where rid = 12")
+    # Mothers with mothers, fathers with fathers.
+    assert pairs(house, "parents_of_linked_children") == [(1, 2), (3, 4)]
+
+
+def test_the_members_of_linked_cases_are_looked_at_role_by_role(house: duckdb.DuckDBPyConnection) -> None:
+    assert pairs(house, "members_of_linked_cases") == [(1, 2), (3, 4), (11, 12), (11, 13)]
+
+
+def test_a_case_with_half_a_town_in_it_proposes_nobody(house: duckdb.DuckDBPyConnection) -> None:
+    house.execute("insert into members select 'welfare', 'W1', 100 + i, 'other' from range(40) t(i)")
+    assert pairs(house, "members_of_linked_cases") == []
+
+
+def test_cases_the_agencies_link_find_people_their_records_hide(trained: Path, tmp_path: Path) -> None:
+    persons = [
+        row
+        for path in sorted((trained / "staged").glob("*__person_records.parquet"))
+        for row in pq.read_table(path).to_pylist()
+    ]
+    for row in persons:
+        # A court that names everybody by initial and surname, and says neither whose child, born when, nor living where.
+        if row["source_system"] == "court":
+            row |= {"first_name": (row["first_name"] or "")[:1] or None}
+            row |= dict.fromkeys(("birth_date", "middle_name", "address_line", "city", "zip", "ssn", "phone"))
+    roles = {(row["source_system"], row["source_record_id"]): row["record_role"] for row in persons}
+    truth = pq.read_table(trained / "truth" / "person_records.parquet").to_pylist()
+    kin = pq.read_table(trained / "truth" / "parent_child.parquet").to_pylist()
+    family = {k["true_child_id"]: min(x["true_parent_id"] for x in kin if x["true_child_id"] == k["true_child_id"])
+              for k in kin}  # fmt: skip
+    family |= {parent: parent for parent in family.values()}
+    members = [
+        {"source_system": t["source_system"], "case_key": f"{family[t['true_person_id']]}",
+         "source_record_id": t["source_record_id"],
+         "role": "child" if roles[(t["source_system"], t["source_record_id"])] == "child" else "other"}
+        for t in truth if t["true_person_id"] in family and t["source_system"] in ("court", "child_welfare")
+    ]  # fmt: skip
+    links = [
+        {"source_system": "court", "case_key": key, "other_system": "child_welfare", "other_case_key": key}
+        for key in {m["case_key"] for m in members}
+    ]
+    found = {}
+    for kind in ("without", "with"):
+        home = tmp_path / kind
+        write_table(persons, home / "staged" / "all__person_records.parquet")
+        if kind == "with":
+            write_table(members, home / "staged" / "all__case_members.parquet")
+            write_table(links, home / "staged" / "all__case_links.parquet")
+        linkage.build_records(home / "staged", home / "linkage")
+        linkage.train(home / "linkage", home / "models", "one")
+        linkage.score(home / "linkage", home / "models" / "one")
+        linkage.resolve(home / "linkage", home / "registry", CUT, b"x", persist=False)
+        measured = linkage.evaluate(home / "linkage", trained / "truth")
+        found[kind] = next(p for p in measured.by_pair if (p["system_a"], p["system_b"]) == ("child_welfare", "court"))
+    assert found["with"]["recall"] > found["without"]["recall"]
+    assert found["with"]["precision"] > found["without"]["precision"] - 0.005
+    evidence = pq.read_table(tmp_path / "with" / "linkage" / "weighed_pairs.parquet", columns=["evidence"])
+    assert "members_of_linked_cases" in evidence["evidence"].to_pylist()
