@@ -22,7 +22,7 @@ from __future__ import annotations
 import datetime as dt
 import hmac
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -231,7 +231,13 @@ class Registry:
         con.register("kw_events_in", schema)
         con.execute("create or replace temp table kw_events as select * from kw_events_in")
         con.unregister("kw_events_in")
-        if len(fresh):
+        tally = Counter(e.event for e in events)
+        tally += Counter(
+            mint=len(fresh),
+            assign=con.execute("select coalesce(sum(n), 0)::bigint from kw_kind where is_new").fetchall()[0][0],
+        )
+        # What is not kept need not be written out.
+        if len(fresh) and persist:
             con.execute(
                 "insert into kw_events by name select ? + row_number() over (order by k.first) - 1 as sequence, "
                 "?::date as cut, 'mint' as event, h.id, ? as cause from kw_fresh h join kw_kind k using (label)",
@@ -244,7 +250,6 @@ class Registry:
                 "from kw_grouped g join kw_fresh h using (label) join kw_kind k using (label)",
                 [sequence + len(fresh), cut, cause],
             )
-        tally = dict(con.execute("select event, count(*) from kw_events group by event order by event").fetchall())
         if tally and persist:
             newest = con.execute("select max(cut) from registry_ledger").fetchall()[0][0]
             if newest is not None and newest > cut:
@@ -273,7 +278,7 @@ class Registry:
             "from kw_grouped g join registry_ids i using (label)",
             [cut],
         )
-        return tally
+        return dict(sorted(tally.items()))
 
     def load(self, con: duckdb.DuckDBPyConnection, until: dt.date) -> None:
         """The ledger as tables: ``registry_ledger`` (all of it), ``registry_state(member, id, since)`` on day

@@ -209,7 +209,7 @@ def form(
     con.execute("create or replace table refused as select * from kw_refused")
     con.unregister("kw_refused")
     return {
-        "people": len(np.unique(found.label)),
+        "people": int(np.count_nonzero(found.label == np.arange(len(rids)))),  # each has one smallest node
         "refused_pairs": len(found.refused),
         "contradictions": [(int(rids[a]), int(rids[b])) for a, b in found.contradictions],
     }
