@@ -285,6 +285,8 @@ def link(
     try:
         counts = linkage.link_files(records, out, relationships=relationships, duplicate_free=systems)
     except FileNotFoundError as error:
+        if error.errno is not None:  # not one of the files given: a folder that cannot be made
+            raise
         _complain(str(error))
         raise typer.Exit(1) from None
     console = _console()

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from zoneinfo import ZoneInfo
 
 import typer
 
@@ -37,10 +36,9 @@ def _day(given: dt.datetime | None, home: Path | None = None) -> dt.date:
     from pipelines.settings import SettingsError, find_home, load_jurisdiction
 
     try:
-        zone = ZoneInfo(load_jurisdiction(find_home(home)).time_zone)
+        return load_jurisdiction(find_home(home)).today()
     except SettingsError:
         return dt.date.today()
-    return dt.datetime.now(zone).date()
 
 
 def _home(given: Path | None) -> Home:

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from expectations.contract import SOURCES_DIR, Contract, load_contracts
 from pipelines.alerts import Alert, send
@@ -139,7 +138,7 @@ class Night:
     @cached_property
     def received_on(self) -> dt.date:
         """The day tonight's files count as received: today where the jurisdiction is, unless the caller says."""
-        return self.received or dt.datetime.now(ZoneInfo(self.jurisdiction.time_zone)).date()
+        return self.received or self.jurisdiction.today()
 
     def freshness(self) -> list[tuple[str, dt.date | None, dt.date | None]]:
         """Per source: system, date of its last accepted delivery, and the day since when it is stale (or None).

@@ -302,6 +302,10 @@ class Jurisdiction(_Strict):
     night: Night = Night()
     alerts: Alerts = Alerts()
 
+    def today(self) -> dt.date:
+        """The day it is where the jurisdiction is, wherever this machine stands."""
+        return dt.datetime.now(ZoneInfo(self.time_zone)).date()
+
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, value: str) -> str:

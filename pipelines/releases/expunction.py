@@ -35,6 +35,7 @@ from pipelines.releases.accounting import audit, log_of
 from pipelines.releases.manifest import canonical_json
 from pipelines.releases.people import ledger_dir
 from pipelines.releases.signing import signing_key
+from pipelines.settings import load_jurisdiction
 from pipelines.storage import (
     Home,
     Workspace,
@@ -331,7 +332,7 @@ def _certify(home: Home, system: str, files: Mapping[str, str]) -> None:
     folder = ledger_dir(home) / "certificates"
     number = len(list(folder.glob("expunction-*.json"))) + 1
     statement = {
-        "destroyed_on": dt.date.today().isoformat(),
+        "destroyed_on": load_jurisdiction(home.root).today().isoformat(),
         "because": "an order of expunction",
         "where": f"original files of {system}, as received; their other rows are kept",
         "files": dict(files),

@@ -352,7 +352,8 @@ def test_the_demo_s_eight_agreements_hold():
     }  # fmt: skip
 
 
-def test_the_commands(tmp_path):
+def test_the_commands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a demo made here before would be found
     run = CliRunner().invoke
     assert "8 agreements can be read" in run(commands, ["check", str(DEMO)]).output
     bad = run(commands, ["check", str(folder(tmp_path / "a", changed(purposes=["x"])))])

@@ -2,12 +2,14 @@
 
 import datetime as dt
 import json
+import shutil
 
 import duckdb
 import pytest
 
 from expectations.contract import Contract
 from linkage.registry import Registry
+from pipelines.deployment import TEMPLATES
 from pipelines.landing import balance
 from pipelines.releases import expunction
 from pipelines.storage import Home, append_jsonl, read_jsonl
@@ -114,6 +116,7 @@ def deliveries(home, number):
 
 @pytest.fixture
 def home(tmp_path):
+    shutil.copy(TEMPLATES / "jurisdiction.yml", tmp_path)
     return Home(tmp_path)
 
 
