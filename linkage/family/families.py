@@ -20,6 +20,8 @@ from linkage.store import connect, quoted, write_json, write_parquet
 #: More children of one anchor than this is a false merge or a foster home, and is looked at before it is believed.
 MAX_CHILDREN = 12
 MAX_MOTHERS = 3
+#: Families of one case beyond this are not linked to each other by it.
+MAX_CASE_FAMILIES = 6
 #: Plausible years between the births of mother (or any parent) and child.
 MIN_GAP, MAX_MOTHER_GAP, MAX_PARENT_GAP = 11, 55, 75
 
@@ -197,9 +199,9 @@ def build_families(
 ) -> dict[str, Any]:
     """Families of the people of the night, with stable IDs.
 
-    Writes ``parent_child.parquet``, ``family_member.parquet``, ``family_link.parquet`` (families sharing a parent),
-    ``case_family.parquet`` (the agencies' own cases beside them), ``family_review.parquet`` and, for adoptions that
-    touch a sealed record, ``restricted/adoption_bridge.parquet`` instead of an open trace. Returns counts.
+    Writes ``parent_child.parquet``, ``family_member.parquet``, ``family_link.parquet`` (families sharing a parent or a
+    case), ``case_family.parquet`` (the agencies' own cases beside them), ``family_review.parquet`` and, for adoptions
+    that touch a sealed record, ``restricted/adoption_bridge.parquet`` instead of an open trace. Returns counts.
     """
     con = connect(spill_dir=linkage_dir / "spill")
     try:
@@ -271,18 +273,25 @@ def _write(con: duckdb.DuckDBPyConnection, linkage_dir: Path, tally: dict[str, i
     group by f.family_id, e.parent, e.role
     """)
     con.execute("""
-    create table family_link as
-    select distinct least(a.family_id, b.family_id) as family_id_a, greatest(a.family_id, b.family_id) as family_id_b,
-        'shared_' || case when a.role = b.role then a.role else 'parent' end as reason
-    from family_member a join family_member b on a.person_id = b.person_id and a.family_id < b.family_id
-    where a.role in ('mother', 'father', 'putative_father', 'parent')
-      and b.role in ('mother', 'father', 'putative_father', 'parent')
-    """)
-    con.execute("""
     create table case_family as
     select distinct m.source_system, m.case_key, f.family_id
     from members m join known k on k.rid = m.rid join shown f on f.child = k.person_id
     anti join sealed_bridge b on b.child_person_id = f.child
+    """)
+    con.execute(f"""
+    create table family_link as
+    select distinct a.family_id as family_id_a, b.family_id as family_id_b,
+        'shared_' || case when a.role = b.role then a.role else 'parent' end as reason
+    from family_member a join family_member b on a.person_id = b.person_id and a.family_id < b.family_id
+    where a.role in ('mother', 'father', 'putative_father', 'parent')
+      and b.role in ('mother', 'father', 'putative_father', 'parent')
+    union
+    select a.family_id, b.family_id, 'shared_case'
+    from case_family a join case_family b using (source_system, case_key)
+    -- A docket of half a town says nothing of its families.
+    semi join (select source_system, case_key from case_family group by all having count(*) <= {MAX_CASE_FAMILIES})
+      using (source_system, case_key)
+    where a.family_id < b.family_id
     """)
     outputs = {
         "parent_child": "child_person_id, parent_person_id, role, source_system, evidence",

@@ -27,8 +27,6 @@ PEOPLE = 600
 
 def main(root: Path, agencies: Path, result: Path) -> None:
     home = create(root, Path(demo.__file__).parent / "deployment")
-    # Six hundred people have hardly a range that may be shown, and each takes two more builds a night.
-    home.jurisdiction.write_text(home.jurisdiction.read_text() + "\nlinkage_ranges: false\n")
     sent = demo.write_deliveries(demo.simulate(PEOPLE), agencies / "files", agencies / "truth")
     told: dict[str, object] = {"nights": [str(day) for day, _ in sent]}
     (first, files), (_, second_files), (last, last_files) = sent

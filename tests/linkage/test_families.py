@@ -19,10 +19,11 @@ def _night(
     parents: list[tuple[str, str, str]],
     given: dict[str, str] | None = None,
     apart: tuple[str, str] | None = None,
+    cases: list[tuple[str, str]] | None = None,
 ) -> set[frozenset[str]]:
     """Families as sets of children, for records, the IDs of their people and ``parents`` (parent, role, child).
 
-    ``apart`` are two records a reviewer says are of different people.
+    ``apart`` are two records a reviewer says are of different people; ``cases`` are (case, record in it).
     """
     folder.mkdir()
     people = sorted(ids)
@@ -69,8 +70,12 @@ def _night(
         "valid_to": pa.array([None] * count, pa.date32()),
     }
     pq.write_table(pa.table(stated), folder / "relationships.parquet")
-    members = pa.schema([("source_system", pa.string()), ("case_key", pa.string()), ("rid", pa.int64())])
-    pq.write_table(members.empty_table(), folder / "case_members.parquet")
+    members = {
+        "source_system": pa.array(["court"] * len(cases or []), pa.string()),
+        "case_key": pa.array([case for case, _ in cases or []], pa.string()),
+        "rid": pa.array([people.index(p) for _, p in cases or []], pa.int64()),
+    }
+    pq.write_table(pa.table(members), folder / "case_members.parquet")
     build_families(folder, folder / "registry", CUT, b"a test, not a secret")
     named = {i: p for p, i in ids.items()}
     found: dict[str, set[str]] = {}
@@ -108,3 +113,22 @@ def test_two_mothers_a_reviewer_keeps_apart_are_two_mothers(tmp_path: Path) -> N
     edges = pq.read_table(tmp_path / "night" / "parent_child.parquet").to_pylist()
     assert sorted(e["parent_person_id"] for e in edges) == ["M", "N"]
     assert pq.read_table(tmp_path / "night" / "family_review.parquet").num_rows == 0
+
+
+def test_families_are_told_to_share_a_father_or_a_case_and_stay_two(tmp_path: Path) -> None:
+    # Two mothers with one father; a third mother's child in the same docket; and one docket of seven families.
+    children = {f"child-{n}": f"C{n}" for n in range(1, 11)}
+    mothers = {f"parent-{n:02}": f"M{n:02}" for n in range(1, 11)}
+    stated = [(f"parent-{n:02}", "mother_of", f"child-{n}") for n in range(1, 11)]
+    stated += [("parent-90", "father_of", "child-1"), ("parent-90", "father_of", "child-2")]
+    cases = [("J1", "child-1"), ("J1", "child-3")] + [("J2", f"child-{n}") for n in range(4, 11)]
+    families = _night(tmp_path / "night", {**children, **mothers, "parent-90": "F"}, stated, cases=cases)
+    assert len(families) == 10
+    members = pq.read_table(tmp_path / "night" / "family_member.parquet").to_pylist()
+    family_of = {m["person_id"]: m["family_id"] for m in members if m["role"] == "child"}
+    links = pq.read_table(tmp_path / "night" / "family_link.parquet").to_pylist()
+    told = {(frozenset({link["family_id_a"], link["family_id_b"]}), link["reason"]) for link in links}
+    assert told == {
+        (frozenset({family_of["C1"], family_of["C2"]}), "shared_father"),
+        (frozenset({family_of["C1"], family_of["C3"]}), "shared_case"),
+    }

@@ -79,7 +79,7 @@ def test_cases_the_agencies_link_find_people_their_records_hide(trained: Path, t
         for row in pq.read_table(path).to_pylist()
     ]
     for row in persons:
-        # A court that names everybody by initial and surname, and says neither whose child nor born when nor living where
+        # A court that names everybody by initial and surname, and says neither birth date nor address.
         if row["source_system"] == "court":
             row |= {"first_name": (row["first_name"] or "")[:1] or None}
             row |= dict.fromkeys(("birth_date", "middle_name", "address_line", "city", "zip", "ssn", "phone"))
