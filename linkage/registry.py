@@ -19,6 +19,7 @@ record (people) or a person (families); the registry does not care.
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import hmac
 import os
@@ -28,13 +29,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from linkage.store import quoted
 
-_CROCKFORD = np.frombuffer(b"0123456789ABCDEFGHJKMNPQRSTVWXYZ", dtype=np.uint8)
+_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ")
 _SCHEMA = pa.schema(
     [
         ("sequence", pa.int64()),
@@ -60,16 +60,10 @@ def mint(secret: bytes, kind: str, counter: int, count: int = 1) -> list[str]:
     for number in range(counter, counter + count):
         one = keyed.copy()
         one.update(b"%d" % number)
-        digests.append(one.digest()[:17])
-    # Each character is five bits; the standard library writes base32 too, but a state has a million IDs to write.
-    octets = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 17).astype(np.uint16)
-    written = np.empty((count, 26), dtype=np.uint8)
-    for place in range(26):
-        byte, bit = divmod(5 * place, 8)
-        two = octets[:, byte] << 8 | (octets[:, byte + 1] if byte < 16 else 0)
-        written[:, place] = _CROCKFORD[two >> (11 - bit) & 31]
-    text = written.tobytes().decode()
-    return [text[at : at + 26] for at in range(0, len(text), 26)]
+        digests.append(one.digest()[:20])
+    # Twenty bytes are 32 characters of base32 without a rest: all digests are written at once.
+    text = base64.b32encode(b"".join(digests)).translate(_CROCKFORD).decode()
+    return [text[at : at + 26] for at in range(0, len(text), 32)]
 
 
 @dataclass(frozen=True)
