@@ -200,9 +200,10 @@
 
 {#-
     ``counted`` plus one empty row for the jurisdiction in every period in which a measure had no unit at all. ``periods``
-    is a query giving period_start and period_end where they are not the metric periods.
+    is a query giving period_start and period_end where they are not the metric periods. ``compared``: the measure holds two
+    groups against each other, of which there is nobody either.
 -#}
-{% macro with_empty_periods(counted, measures, periods=none) -%}
+{% macro with_empty_periods(counted, measures, periods=none, compared=false) -%}
     select *
     from {{ counted }}
     union all by name
@@ -215,6 +216,7 @@
         'all' as stratum_value,
         0 as numerator,
         0 as denominator,
+        {% if compared %} 0 as reference_numerator, 0 as reference_denominator, {% endif %}
         0 as n_not_observable
     from
         (

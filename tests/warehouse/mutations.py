@@ -42,7 +42,7 @@ def _one_more(found: re.Match[str], by: int) -> str:
 #: What is moved, by its look in the compiled SQL, and how.
 MOVES: tuple[tuple[re.Pattern[str], Move], ...] = (
     (re.compile(r"cast\(-?[1-9]\d* as bigint\) \* interval 1 month"), _day_more),
-    (re.compile(r"[a-z]\.months \* 30\.4375"), lambda found, by: f"({found[0]} + {by})"),
+    (re.compile(r"\b(?:[a-z]\.)?months \* 30\.4375"), lambda found, by: f"({found[0]} + {by})"),
     (re.compile(r"to_months\((?:[^()]|\([^()]*\))*\)"), _day_more),
     (re.compile(r"(?<!\* )interval '?(?!1 day)\d+ (?:days?|months?)'?(?! preceding)"), _day_more),
     (re.compile(r"(\+ cast\()(-?\d\d+|-?[2-9])(?= as integer\))"), _one_more),

@@ -167,7 +167,11 @@ with recursive
     ),
 
     framed as (
-        {{ with_empty_periods("counted", [["EVL-01", "svi_matched"], ["EVL-01", "all_other_counties"]]) }}
+        {{
+            with_empty_periods(
+                "counted", [["EVL-01", "svi_matched"], ["EVL-01", "all_other_counties"]], compared=true
+            )
+        }}
     ),
 
     counties_apart as (
@@ -221,10 +225,7 @@ with recursive
 
     ratios as (
         select
-            * replace (
-                coalesce(reference_numerator, 0) as reference_numerator,
-                coalesce(reference_denominator, 0) as reference_denominator
-            ),
+            *,
             {{ odds_ratio("numerator", "denominator", "reference_numerator", "reference_denominator") }}
             as ratio,
             {{

@@ -128,16 +128,14 @@ with
                     ["EVL-02", "risk_ratio_12_months"],
                     ["EVL-02", "risk_ratio_24_months"],
                 ],
+                compared=true,
             )
         }}
     ),
 
     ratios as (
         select
-            f.* replace (
-                coalesce(f.reference_numerator, 0) as reference_numerator,
-                coalesce(f.reference_denominator, 0) as reference_denominator
-            ),
+            f.*,
             case
                 when f.variant = 'hazard_ratio'
                 then h.ratio

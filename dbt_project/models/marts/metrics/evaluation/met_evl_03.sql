@@ -102,16 +102,14 @@ with recursive
                     ["EVL-03", "reunification_12_months"],
                     ["EVL-03", "reunification_24_months"],
                 ],
+                compared=true,
             )
         }}
     ),
 
     judged as (
         select
-            f.* replace (
-                coalesce(f.reference_numerator, 0) as reference_numerator,
-                coalesce(f.reference_denominator, 0) as reference_denominator
-            ),
+            f.*,
             g.n_excluded_by_rule,
             case when f.variant like '%24_months' then 24 else 12 end as months,
             {{ add_months("f.period_end", "months") }} <= {{ cutoff() }} as is_mature,
