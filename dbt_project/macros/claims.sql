@@ -23,6 +23,28 @@
 {%- endmacro %}
 
 {#-
+    True when the claim line is an appointment of ``domain``, SUD or MH. By its procedure; psychotherapy with a diagnosis of
+    substance use (F10 to F19 but nicotine, F17) is one for substance use, as in MED-04, beside being one for mental health.
+-#}
+{% macro is_appointment(domain) -%}
+    {%- if domain == "MH" -%} coalesce(cpt_hcpcs in ({{ codes("mh_procedure_codes") }}), false)
+    {%- else -%}
+        (
+            coalesce(cpt_hcpcs in ({{ codes("sud_procedure_codes") }}), false)
+            or case
+                when cpt_hcpcs in ({{ codes("iet_codes_with_diagnosis") }})
+                then
+                    {%- for n in range(1, 13) %}
+                        coalesce(upper(dx{{ n }}) similar to 'F1[0-689].*', false)
+                        {{- " or " if not loop.last }}
+                    {%- endfor %}
+                else false
+            end
+        )
+    {%- endif -%}
+{%- endmacro %}
+
+{#-
     Rows (person_id, dos_from) of the claim lines with a diagnosis of the list ``name``. One column after the other: what
     begins otherwise is passed over in the scan, and empty columns are not read.
 -#}

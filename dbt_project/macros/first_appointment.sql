@@ -5,7 +5,7 @@
     is not observable, whatever another table shows. Variants: warehouse (kept), scheduled (kept or merely scheduled),
     among_seen (only parents seen by the cut-off).
 -#}
-{% macro first_appointment_rows(metric_id, domain, days, diagnoses, procedure_codes, version) %}
+{% macro first_appointment_rows(metric_id, domain, days, diagnoses, version) %}
     with
         periods as ({{ metric_periods() }}),
 
@@ -72,9 +72,7 @@
             -- One visit says nothing of how long the treatment lasts; a month is taken.
             select person_id, dos_from, {{ add_days("dos_from", 30) }}, true
             from {{ ref("fct_claim_line") }}
-            where
-                cpt_hcpcs
-                in ({% for code in procedure_codes %}'{{ code }}'{{ ", " if not loop.last }}{% endfor %})
+            where {{ is_appointment(domain) }}
         ),
 
         waits as (

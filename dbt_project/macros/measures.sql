@@ -63,8 +63,9 @@
 {%- endmacro %}
 
 {#-
-    True when every event of ``person`` in ``system`` between the two dates would be seen. A jurisdiction without
-    fct_observability: when the person has a record number of that system (catalogue, section 16).
+    True when every event of ``person`` in ``system`` between the two dates would be seen. Spans that overlap or touch cover
+    together: one that starts on the day another ends, or the day after. A jurisdiction without fct_observability: when the
+    person has a record number of that system (catalogue, section 16).
 -#}
 {% macro is_observable(person, system, from_date, to_date) -%}
     case
@@ -78,7 +79,9 @@
         else
             exists (
                 select 1
-                from {{ ref("fct_observability") }} as o
+                {%- if from_date == to_date %} from {{ ref("fct_observability") }} as o
+                {%- else %} from ({{ unbroken_observability(system) }}) as o
+                {%- endif %}
                 where
                     o.person_id = {{ person }}
                     and {{ system_name("o.source_system") }} = '{{ system }}'
@@ -86,6 +89,34 @@
                     and coalesce(o.to_date >= {{ to_date }}, true)
             )
     end
+{%- endmacro %}
+
+{#- fct_observability of one system, spans that overlap or touch as one. -#}
+{% macro unbroken_observability(system) -%}
+    select person_id, '{{ system }}' as source_system, min(from_date) as from_date, max(until) as to_date
+    from
+        (
+            select *, count(*) filter (where is_apart) over earlier as stretch
+            from
+                (
+                    select
+                        *,
+                        coalesce(to_date, date '9999-12-30') as until,
+                        coalesce(
+                            from_date > max(until) over (
+                                partition by person_id
+                                order by from_date, until
+                                rows between unbounded preceding and 1 preceding
+                            )
+                            + 1,
+                            true
+                        ) as is_apart
+                    from {{ ref("fct_observability") }}
+                    where {{ system_name("source_system") }} = '{{ system }}' and from_date is not null
+                )
+            window earlier as (partition by person_id order by from_date, until rows unbounded preceding)
+        )
+    group by person_id, stretch
 {%- endmacro %}
 
 {#- "stale since D" when a source the measure needs is past its promised age; else null. -#}

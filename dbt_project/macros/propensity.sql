@@ -81,7 +81,7 @@
     {#- The lambda's index starts at 2: the first element is what it starts from. -#}
     {%- set pivot = "a[k - 1][k - 1]" -%}
     list_reduce(
-        list_transform(range({{ size + 1 }}), lambda i:{{ equations }}),
+        list_transform(range({{ size }} + 1), lambda i:{{ equations }}),
         lambda a,
         x,
         k:list_transform(

@@ -1,6 +1,6 @@
--- CRT-05: later permanency hearings on time. Basis: the wait after each permanency hearing held, counted
--- when the next
--- hearing is held within 12 months, or when the 12 months end with the child still in care.
+-- CRT-05: later permanency hearings on time. Basis: pairs of permanency hearings of one episode, the later
+-- one held in the period. Variant overdue_as_miss: the wait after each hearing, counted when the next is
+-- held within 12 months, or when the 12 months end with the child still in care.
 with
     episodes as ({{ care_episodes() }}),
 
@@ -28,21 +28,26 @@ with
     ),
 
     judged as (
-        select
-            *,
-            coalesce({{ within_window("next_held", "held_date", 12) }}, false) as is_on_time,
-            case when is_on_time then next_held else due_on end as index_date
-        from paired
+        select *, coalesce({{ within_window("next_held", "held_date", 12) }}, false) as is_on_time from paired
+    ),
+
+    waits as (
+        select 'warehouse' as variant, next_held as index_date, *
+        from judged
+        where next_held is not null
+        union all
+        select 'overdue_as_miss', case when is_on_time then next_held else due_on end, *
+        from judged
+        where is_on_time or coalesce(end_date > due_on, true)
     ),
 
     due as (
         select p.period_start, p.period_end, j.*
         from periods as p
         inner join
-            judged as j
+            waits as j
             on j.index_date between p.period_start and p.period_end
             and j.index_date <= {{ cutoff() }}
-            and (j.is_on_time or coalesce(j.end_date > j.due_on, true))
     ),
 
     sited as ({{ with_site("due", "index_date") }}),
@@ -50,7 +55,7 @@ with
     units as (
         select
             'CRT-05' as metric_id,
-            'warehouse' as variant,
+            variant,
             period_start,
             period_end,
             person_id,
@@ -66,9 +71,9 @@ with
     {{
         proportion_rows(
             "units",
-            measures=[["CRT-05", "warehouse"]],
+            measures=[["CRT-05", "warehouse"], ["CRT-05", "overdue_as_miss"]],
             needs=["child_welfare", "court"],
-            version="1.0.0",
+            version="1.1.0",
             linked=true,
             follow_up_months=none,
         )

@@ -2,7 +2,8 @@
 -- need in the period
 -- is a recorded need, a referral, a failed developmental screening or a substantiated report under age 3.
 -- DEV-02b: initial plan (IFSP) or first service within 45 days of the referral (34 CFR 303.310). Basis:
--- referrals.
+-- enrolled children
+-- referred in the period, each by the first referral that the family did not decline.
 with
     periods as ({{ metric_periods() }}),
 
@@ -67,12 +68,11 @@ with
     ),
 
     services as (
-        select person_id, referral_id, min(service_date) as service_date
+        select person_id, min(service_date) as service_date
         from
             (
                 select
                     s.person_id,
-                    s.referral_id,
                     unnest(
                         [s.ifsp_date, case when coalesce(s.attended_flag, true) then s.first_appt_date end]
                     ) as service_date
@@ -89,7 +89,7 @@ with
             'DEV-02' as metric_id,
             a.*,
             {{ add_days("a.index_date", 60) }} as due_on,
-            (select min(s.service_date) from services as s where s.person_id = a.person_id) as service_date,
+            (select s.service_date from services as s where s.person_id = a.person_id) as service_date,
             exists (
                 select 1
                 from early_referrals as r
@@ -105,16 +105,22 @@ with
             r.person_id,
             r.referred_date as index_date,
             {{ add_days("r.referred_date", 45) }} as due_on,
-            (
-                select min(s.service_date)
-                from services as s
-                where s.person_id = r.person_id and coalesce(s.referral_id = r.referral_id, true)
-            ) as service_date,
-            r.status in ('NOT_ELIGIBLE', 'INELIGIBLE') as is_ineligible,
+            (select s.service_date from services as s where s.person_id = r.person_id) as service_date,
+            exists (
+                select 1
+                from early_referrals as f
+                where f.person_id = r.person_id and f.status in ('NOT_ELIGIBLE', 'INELIGIBLE')
+            ) as is_ineligible,
             coalesce(r.status = 'DECLINED', false) as is_declined
         from periods as p
         inner join early_referrals as r on r.referred_date between p.period_start and p.period_end
         where exists (select 1 from {{ ref("fct_enrollment_sbct") }} as e where e.person_id = r.person_id)
+        qualify
+            row_number() over (
+                partition by p.period_start, r.person_id
+                order by coalesce(r.status = 'DECLINED', false), r.referred_date, r.referral_id
+            )
+            = 1
     ),
 
     placed as (select s.*, {{ county_of_child("s", "index_date") }} as county from started as s),
@@ -150,7 +156,7 @@ with
             "units",
             measures=[["DEV-02", "warehouse"], ["DEV-02b", "warehouse"]],
             needs=["court_team", "child_welfare"],
-            version="1.0.1",
+            version="1.1.0",
             follow_up_months=none,
         )
     }}

@@ -1,12 +1,12 @@
 -- EQT-02: does a measure differ by race and ethnicity? value is the p value; beside it the largest
 -- ratio between two groups, because a small group that shows no difference has not shown equality.
 -- Proportions: chi-square over all groups, or, where an expected count is under 5, Fisher's exact
--- test of each group against the others. Cumulative incidence: Gray's test, each group against the
--- others. Every child is censored by the cut-off alone, so the day on which each would have been is
--- known, and Gray's test is the log-rank test in which children with another exit stay at risk
--- until that day (Fine and Gray 1999, censoring-complete data). Length of stay: log-rank. Of
--- several tests the smallest p times their number (Bonferroni). Basis: that of the measure
--- compared.
+-- test of each group against the others, the smallest p times their number (Bonferroni). Cumulative
+-- incidence: Gray's test. Every child is censored by the cut-off alone, so the day on which each
+-- would have been is known, and Gray's test is the log-rank test in which children with another exit
+-- stay at risk until that day (Fine and Gray 1999, censoring-complete data). Length of stay:
+-- log-rank. Both over all groups, on their number less one degrees of freedom. Basis: that of the
+-- measure compared.
 {%- set measures = disparity_measures() %}
 with
     measured as (
@@ -138,24 +138,80 @@ with
         from risk_sets
     ),
 
-    rank_tests as (
+    -- Of each group the exits beyond what is expected of it, and how these vary together with every other
+    -- group's (Mantel and Haenszel's; one group tells what the others do not, so the equations are one too
+    -- many, and the solution leaves one out).
+    beyond as (
         select
             metric_id,
             period_start,
             race_eth,
-            power(sum(events - all_events * at_risk / all_at_risk), 2) / nullif(
-                sum(
-                    all_events
-                    * (at_risk / all_at_risk)
-                    * (1 - at_risk / all_at_risk)
-                    * (all_at_risk - all_events)
-                    / nullif(all_at_risk - 1, 0)
-                ),
-                0
-            ) as statistic
+            sum(events - all_events * at_risk / all_at_risk) as more_than_expected
         from pooled
         where all_events > 0
         group by all
+    ),
+
+    covariances as (
+        select
+            a.metric_id,
+            a.period_start,
+            a.race_eth,
+            b.race_eth as other_group,
+            sum(
+                coalesce(
+                    a.all_events
+                    * (a.all_at_risk - a.all_events)
+                    / nullif(a.all_at_risk - 1, 0)
+                    * (a.at_risk / a.all_at_risk)
+                    * (cast(a.race_eth = b.race_eth as integer) - b.at_risk / b.all_at_risk),
+                    0
+                )
+            ) as covariance
+        from pooled as a
+        inner join pooled as b using (metric_id, period_start, days)
+        where a.all_events > 0
+        group by all
+    ),
+
+    systems as (
+        select
+            metric_id,
+            period_start,
+            count(*) filter (where is_compared) - 1 as degrees,
+            list(list_append(covariances, more_than_expected) order by race_eth) as equations
+        from beyond
+        inner join
+            (
+                select
+                    metric_id,
+                    period_start,
+                    race_eth,
+                    max(covariance) filter (where race_eth = other_group) > 1e-9 as is_compared,
+                    list(covariance order by other_group) as covariances
+                from covariances
+                group by all
+            ) using (metric_id, period_start, race_eth)
+        group by metric_id, period_start
+    ),
+
+    rank_tests as (
+        select
+            metric_id,
+            period_start,
+            degrees,
+            case
+                when degrees > 0
+                then
+                    list_sum(
+                        list_transform(
+                            {{ solved("equations", "len(equations)") }},
+                            lambda row,
+                            i:row[len(equations) + 1] * equations[i][len(equations) + 1]
+                        )
+                    )
+            end as statistic
+        from systems
     ),
 
     times as (
@@ -168,6 +224,7 @@ with
             max(t.denominator) as denominator,
             max(t.group_count) as group_count,
             max(t.smallest_group) as smallest_group,
+            max(r.degrees) as degrees,
             max(r.statistic) as statistic
         from rank_tests as r
         inner join
@@ -255,11 +312,7 @@ with
             cast(smallest_group as bigint) as smallest_group,
             test,
             statistic,
-            least(
-                {{ chi_square_tail("statistic", "1") }}
-                * case when group_count = 2 then 1 else group_count end,
-                1
-            ) as p
+            {{ chi_square_tail("statistic", "degrees") }} as p
         from times
     ),
 
@@ -287,7 +340,7 @@ with
     standard_rows(
         "summary",
         needs=["child_welfare"],
-        version="1.0.1",
+        version="1.1.0",
         more=[
             "compared_metric_id",
             "test",

@@ -68,18 +68,13 @@ with
             coalesce(first_service_date, admit_date),
             coalesce(discharge_date, {{ cutoff() }})
         from {{ ref("fct_bh_episode") }}
-        union all
-        -- One visit says nothing of how long the treatment lasts; a month is taken.
-        select
-            person_id,
-            null,
-            case when cpt_hcpcs in ({{ codes("sud_procedure_codes") }}) then 'SUD' else 'MH' end,
-            dos_from,
-            {{ add_days("dos_from", 30) }}
-        from {{ ref("fct_claim_line") }}
-        where
-            cpt_hcpcs in ({{ codes("sud_procedure_codes") }})
-            or cpt_hcpcs in ({{ codes("mh_procedure_codes") }})
+        {%- for domain in ["SUD", "MH"] %}
+            union all
+            -- One visit says nothing of how long the treatment lasts; a month is taken.
+            select person_id, null, '{{ domain }}', dos_from, {{ add_days("dos_from", 30) }}
+            from {{ ref("fct_claim_line") }}
+            where {{ is_appointment(domain) }}
+        {%- endfor %}
     ),
 
     -- Two joins: DuckDB joins row by row where it finds an "or".
@@ -185,7 +180,7 @@ with
             quantiles=[["median", "need", 0.5]],
             limits=[["warehouse", "need", 30], ["all_needs", "parent", 30]],
             needs=["court_team", "behavioral_health"],
-            version="1.0.1",
+            version="1.1.0",
             linked=true,
         )
     }}

@@ -6,7 +6,6 @@
         domain="SUD",
         days=7,
         diagnoses="^F1[0-9]",
-        procedure_codes=var("sud_procedure_codes"),
-        version="1.0.0",
+        version="1.1.0",
     )
 }}

@@ -6,7 +6,6 @@
         domain="MH",
         days=7,
         diagnoses="^F([02-6]|9)",
-        procedure_codes=var("mh_procedure_codes"),
-        version="1.0.0",
+        version="1.1.0",
     )
 }}
