@@ -108,7 +108,7 @@ def survivors(target: Path, measures: list[str]) -> Iterator[tuple[str, str, int
     """(measure, line, by) of every change that no unit test of the measure notices; the last one is the count."""
     with duckdb.connect(config={"threads": 1}) as connection:
         for measure, tests in compiled(target).items():
-            if measures and measure not in measures:
+            if measures and measure.upper() not in measures:
                 continue
             changes: dict[tuple[str, int, int], list[str]] = {}
             for sql in tests:
