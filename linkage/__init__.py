@@ -4,15 +4,15 @@ It knows no scheduler and reads no environment; every path is given. Names and n
 told to write to.
 
 A night: :func:`build_records`, :func:`score`, :func:`check_drift`, :func:`resolve`, :func:`build_families`,
-:func:`build_households`, then :func:`write_alternates`, :func:`build_queue` and :func:`report_quality`. Outside the
-night: :func:`train` for the first model, :func:`train_beside` for a later one, :func:`write_charts`. Any other files:
-:func:`link_files`. Against a known truth (demo and tests): :func:`evaluate`.
+:func:`build_households`, :func:`link_families`, then :func:`write_alternates`, :func:`build_queue` and
+:func:`report_quality`. Outside the night: :func:`train` for the first model, :func:`train_beside` for a later one,
+:func:`write_charts`. Any other files: :func:`link_files`. Against a known truth (demo and tests): :func:`evaluate`.
 """
 
 from linkage.compare import train_beside
 from linkage.drift import check_drift
 from linkage.evaluate import Evaluation, evaluate
-from linkage.family.families import build_families
+from linkage.family.families import build_families, link_families
 from linkage.family.households import build_households
 from linkage.files import link_files
 from linkage.model import ModelCard, ModelError, load
@@ -38,6 +38,7 @@ __all__ = [
     "build_records",
     "check_drift",
     "evaluate",
+    "link_families",
     "link_files",
     "load",
     "report_quality",

@@ -37,6 +37,7 @@ _WORDS = {
     "person_crosswalk": "people and their IDs",
     "families": "families",
     "household_member": "households",
+    "family_link": "blended families",
     "warehouse": "warehouse, measures, tests (dbt)",
     "release": "release",
 }

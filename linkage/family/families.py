@@ -3,7 +3,8 @@
 ``family_id`` stands for a maternal sibling group: all children of one mother, the mother being the anchor; without a
 known mother the father is; without either the child stands alone. So a family can never grow beyond one person's
 children: an address, a foster home or a docket joins nobody. A child has one family at a time; an adoption closes the
-one and opens the other on the day of the decree. Families that share a father are told so by a link row, not merged.
+one and opens the other on the day of the decree. Families that share a father, a case or a home are told so by a link
+row, not merged.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from linkage.store import connect, quoted, write_json, write_parquet
 #: More children of one anchor than this is a false merge or a foster home, and is looked at before it is believed.
 MAX_CHILDREN = 12
 MAX_MOTHERS = 3
-#: Families of one case beyond this are not linked to each other by it.
-MAX_CASE_FAMILIES = 6
+#: Families of one case, or of one home, beyond this are not linked to each other by it.
+MAX_FAMILIES = 6
 #: Plausible years between the births of mother (or any parent) and child.
 MIN_GAP, MAX_MOTHER_GAP, MAX_PARENT_GAP = 11, 55, 75
 
@@ -199,9 +200,9 @@ def build_families(
 ) -> dict[str, Any]:
     """Families of the people of the night, with stable IDs.
 
-    Writes ``parent_child.parquet``, ``family_member.parquet``, ``family_link.parquet`` (families sharing a parent or a
-    case), ``case_family.parquet`` (the agencies' own cases beside them), ``family_review.parquet`` and, for adoptions
-    that touch a sealed record, ``restricted/adoption_bridge.parquet`` instead of an open trace. Returns counts.
+    Writes ``parent_child.parquet``, ``family_member.parquet``, ``case_family.parquet`` (the agencies' own cases beside
+    them), ``family_review.parquet`` and, for adoptions that touch a sealed record,
+    ``restricted/adoption_bridge.parquet`` instead of an open trace. Returns counts.
     """
     con = connect(spill_dir=linkage_dir / "spill")
     try:
@@ -278,25 +279,9 @@ def _write(con: duckdb.DuckDBPyConnection, linkage_dir: Path, tally: dict[str, i
     from members m join known k on k.rid = m.rid join shown f on f.child = k.person_id
     anti join sealed_bridge b on b.child_person_id = f.child
     """)
-    con.execute(f"""
-    create table family_link as
-    select distinct a.family_id as family_id_a, b.family_id as family_id_b,
-        'shared_' || case when a.role = b.role then a.role else 'parent' end as reason
-    from family_member a join family_member b on a.person_id = b.person_id and a.family_id < b.family_id
-    where a.role in ('mother', 'father', 'putative_father', 'parent')
-      and b.role in ('mother', 'father', 'putative_father', 'parent')
-    union
-    select a.family_id, b.family_id, 'shared_case'
-    from case_family a join case_family b using (source_system, case_key)
-    -- A docket of half a town says nothing of its families.
-    semi join (select source_system, case_key from case_family group by all having count(*) <= {MAX_CASE_FAMILIES})
-      using (source_system, case_key)
-    where a.family_id < b.family_id
-    """)
     outputs = {
         "parent_child": "child_person_id, parent_person_id, role, source_system, evidence",
         "family_member": "family_id, person_id, role, valid_from",
-        "family_link": "family_id_a, family_id_b, reason",
         "case_family": "source_system, case_key, family_id",
         "family_review": "reason, person_id, other_person_id, source_system",
     }
@@ -321,3 +306,51 @@ def _write(con: duckdb.DuckDBPyConnection, linkage_dir: Path, tally: dict[str, i
     }
     write_json(summary, linkage_dir / "families.json")
     return summary
+
+
+def link_families(linkage_dir: Path) -> dict[str, int]:
+    """Tell which families share a parent or a case, or had children in one household at one time; none is merged.
+
+    Reads what :func:`build_families` and :func:`linkage.build_households` left; writes ``family_link.parquet
+    (family_id_a, family_id_b, reason)``. Returns the number of links of each reason.
+    """
+    con = connect(spill_dir=linkage_dir / "spill")
+    try:
+        for name in ("family_member", "case_family", "household_member"):
+            con.execute(f"create view {name} as select * from read_parquet({quoted(linkage_dir / f'{name}.parquet')})")
+        # For the days a child was of this family: an adoption changes the one and not the home.
+        con.execute("""
+        create table child_at_home as
+        select h.household_id, f.family_id, greatest(h.valid_from, coalesce(f.valid_from, h.valid_from)) as valid_from,
+            least(coalesce(h.valid_to, date '9999-12-31'), coalesce(f.valid_to, date '9999-12-31')) as valid_to
+        from household_member h join family_member f using (person_id) where f.role = 'child'
+        """)
+        con.execute(f"""
+        create table family_link as
+        select distinct a.family_id as family_id_a, b.family_id as family_id_b,
+            'shared_' || case when a.role = b.role then a.role else 'parent' end as reason
+        from family_member a join family_member b on a.person_id = b.person_id and a.family_id < b.family_id
+        where a.role in ('mother', 'father', 'putative_father', 'parent')
+          and b.role in ('mother', 'father', 'putative_father', 'parent')
+        union
+        select a.family_id, b.family_id, 'shared_case'
+        from case_family a join case_family b using (source_system, case_key)
+        -- A docket of half a town says nothing of its families, nor does a house of half a street.
+        semi join (select source_system, case_key from case_family group by all having count(*) <= {MAX_FAMILIES})
+          using (source_system, case_key)
+        where a.family_id < b.family_id
+        union
+        select a.family_id, b.family_id, 'shared_household'
+        from child_at_home a join child_at_home b using (household_id)
+        semi join (select household_id from child_at_home group by all
+                   having count(distinct family_id) <= {MAX_FAMILIES}) using (household_id)
+        where a.family_id < b.family_id and a.valid_from < b.valid_to and b.valid_from < a.valid_to
+        """)
+        write_parquet(
+            con,
+            "select * from family_link order by family_id_a, family_id_b, reason",
+            linkage_dir / "family_link.parquet",
+        )
+        return dict(con.execute("select reason, count(*) from family_link group by reason order by reason").fetchall())
+    finally:
+        con.close()

@@ -6,8 +6,9 @@ count. A placement makes no household, and while a child is placed it lives in n
 shelter, a post box or an address with many unrelated surnames is none. People with a sealed record are left out: a home
 shared before an adoption would say what the seal hides.
 
-The table describes and is joined with nothing: no ID, family or measure hangs on it. It holds no address, and the key
-of a household is made from one under the deployment's secret, so that nobody finds the address by trying.
+The table describes: no ID, family or measure hangs on it. Two families whose children lived in one household are told
+so in ``family_link`` and stay two. It holds no address, and the key of a household is made from one under the
+deployment's secret, so that nobody finds the address by trying.
 """
 
 from __future__ import annotations

@@ -213,6 +213,25 @@ def household_member(deployment: Deployment) -> Iterator[dg.MaterializeResult]:
 @dg.multi_asset(
     specs=[
         _spec(
+            "family_link",
+            "Families that share a parent, a case or a home; they stay two families.",
+            [["linkage", "family_member"], ["linkage", "household_member"]],
+        )
+    ],
+    name="family_link",
+)
+def family_link(deployment: Deployment) -> Iterator[dg.MaterializeResult]:
+    """Tell which families are blended. The table stays in the vault, as the households it is made from."""
+    import linkage
+
+    yield dg.MaterializeResult(
+        ["linkage", "family_link"], metadata=counts(linkage.link_families(deployment.night.workspace.linkage_dir))
+    )
+
+
+@dg.multi_asset(
+    specs=[
+        _spec(
             "person_crosswalk_alternates",
             "Source record to person at a lower and a higher threshold, for one night's ranges.",
             [["linkage", "person_crosswalk"]],

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from linkage_helpers import CUT
 
-from linkage import build_families
+from linkage import build_families, link_families
 
 
 def _night(
@@ -20,10 +20,12 @@ def _night(
     given: dict[str, str] | None = None,
     apart: tuple[str, str] | None = None,
     cases: list[tuple[str, str]] | None = None,
+    homes: list[tuple[str, str, dt.date, dt.date | None]] | None = None,
 ) -> set[frozenset[str]]:
     """Families as sets of children, for records, the IDs of their people and ``parents`` (parent, role, child).
 
-    ``apart`` are two records a reviewer says are of different people; ``cases`` are (case, record in it).
+    ``apart`` are two records a reviewer says are of different people; ``cases`` are (case, record in it),
+    ``homes`` (household, person's ID, first day, day they left).
     """
     folder.mkdir()
     people = sorted(ids)
@@ -76,7 +78,15 @@ def _night(
         "rid": pa.array([people.index(p) for _, p in cases or []], pa.int64()),
     }
     pq.write_table(pa.table(members), folder / "case_members.parquet")
+    stays = [
+        {"household_id": home, "person_id": person, "valid_from": since, "valid_to": until}
+        for home, person, since, until in homes or []
+    ]
+    kinds = [("household_id", pa.string()), ("person_id", pa.string())]
+    kinds += [("valid_from", pa.date32()), ("valid_to", pa.date32())]
+    pq.write_table(pa.Table.from_pylist(stays, pa.schema(kinds)), folder / "household_member.parquet")
     build_families(folder, folder / "registry", CUT, b"a test, not a secret")
+    link_families(folder)
     named = {i: p for p, i in ids.items()}
     found: dict[str, set[str]] = {}
     for row in pq.read_table(folder / "family_member.parquet").to_pylist():
@@ -131,4 +141,31 @@ def test_families_are_told_to_share_a_father_or_a_case_and_stay_two(tmp_path: Pa
     assert told == {
         (frozenset({family_of["C1"], family_of["C2"]}), "shared_father"),
         (frozenset({family_of["C1"], family_of["C3"]}), "shared_case"),
+    }
+
+
+def test_children_of_two_mothers_in_one_home_at_one_time_link_their_families(tmp_path: Path) -> None:
+    children = {f"child-{n}": f"C{n}" for n in range(1, 12)}
+    mothers = {f"parent-{n:02}": f"M{n:02}" for n in range(1, 12)}
+    stated = [(f"parent-{n:02}", "mother_of", f"child-{n}") for n in range(1, 12)]
+    spring, summer, autumn = dt.date(2025, 3, 1), dt.date(2025, 6, 1), dt.date(2025, 9, 1)
+    homes: list[tuple[str, str, dt.date, dt.date | None]] = [
+        ("H1", "C1", spring, autumn),
+        ("H1", "C2", summer, None),
+        # Moved in on the day the first child left: they never lived together.
+        ("H1", "C3", autumn, None),
+        # A mother in the home of other children says nothing of hers.
+        ("H1", "M04", spring, None),
+        # Seven families in one home: a shelter nobody called one.
+        *(("H2", f"C{n}", spring, None) for n in range(5, 12)),
+    ]
+    families = _night(tmp_path / "night", {**children, **mothers}, stated, homes=homes)
+    assert len(families) == 11
+    members = pq.read_table(tmp_path / "night" / "family_member.parquet").to_pylist()
+    family_of = {m["person_id"]: m["family_id"] for m in members if m["role"] == "child"}
+    links = pq.read_table(tmp_path / "night" / "family_link.parquet").to_pylist()
+    told = {(frozenset({link["family_id_a"], link["family_id_b"]}), link["reason"]) for link in links}
+    assert told == {
+        (frozenset({family_of["C1"], family_of["C2"]}), "shared_household"),
+        (frozenset({family_of["C2"], family_of["C3"]}), "shared_household"),
     }

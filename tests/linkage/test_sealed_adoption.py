@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from linkage_helpers import CUT, write_table
 
-from linkage import build_families
+from linkage import build_families, link_families
 from linkage.review.desk import family_questions
 
 DECREE = dt.date(2024, 6, 1)
@@ -78,6 +78,12 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
     case = [{"source_system": "child_welfare", "case_key": "C7", "rid": i, "role": "other"} for i in range(3)]
     write_table(case, folder / "case_members.parquet")
     build_families(folder, folder / "registry", CUT, b"a test, not a secret")
+    # Households leave people with a sealed record out.
+    stay = {"household_id": "H", "person_id": "SISTER", "valid_from": dt.date(2020, 1, 1), "valid_to": None}
+    kinds = [("household_id", pa.string()), ("person_id", pa.string())]
+    kinds += [("valid_from", pa.date32()), ("valid_to", pa.date32())]
+    pq.write_table(pa.Table.from_pylist([stay], pa.schema(kinds)), folder / "household_member.parquet")
+    link_families(folder)
     return folder
 
 
