@@ -3,11 +3,11 @@
     Sources: Rosenbaum and Rubin (1983); the caliper as Austin (2011).
 -#}
 {#- CTEs of entry_cohort, and children: those under 36 months at removal, with enrolled_day, the day after it they were
-    enrolled on (-1: before it; null: never). -#}
+    enrolled on (-1: before it; null: never). left_out: how many of such children are out by which rule, as JSON. -#}
 {% macro young_entry_cohort() %}
     {{ entry_cohort() }},
 
-    children as (
+    young as (
         select
             c.*,
             {{ is_permanency("c.end_reason") }} as is_permanent,
@@ -28,7 +28,15 @@
             on c.person_id = d.person_id
             and c.removal_date >= d.dob
             and c.removal_date < {{ add_months("d.dob", 36) }}
-        where c.exclusion is null
+    ),
+
+    children as (select * from young where exclusion is null),
+
+    left_out as (
+        select period_start, to_json(histogram(exclusion)) as rules
+        from young
+        where exclusion is not null
+        group by period_start
     )
 {%- endmacro %}
 

@@ -136,6 +136,7 @@ with
     ratios as (
         select
             f.*,
+            l.rules as n_excluded_by_rule,
             case
                 when f.variant = 'hazard_ratio'
                 then h.ratio
@@ -164,6 +165,7 @@ with
             case when f.variant like '%24_months' then 24 else 12 end as months
         from framed as f
         left join hazard_ratios as h on f.period_start = h.period_start
+        left join left_out as l on f.period_start = l.period_start
     ),
 
     judged as (
@@ -190,8 +192,7 @@ with
             *,
             case when withheld is null then round(ratio, 6) end as value,
             case when withheld is null then round({{ ratio_limit("ratio", "log_se", -1) }}, 6) end as ci_low,
-            case when withheld is null then round({{ ratio_limit("ratio", "log_se", 1) }}, 6) end as ci_high,
-            cast(null as varchar) as n_excluded_by_rule
+            case when withheld is null then round({{ ratio_limit("ratio", "log_se", 1) }}, 6) end as ci_high
         from judged
     )
 

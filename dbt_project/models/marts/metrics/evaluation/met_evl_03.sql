@@ -110,7 +110,7 @@ with recursive
     judged as (
         select
             f.*,
-            g.n_excluded_by_rule,
+            json_merge_patch(coalesce(l.rules, '{}'), g.n_excluded_by_rule) as n_excluded_by_rule,
             case when f.variant like '%24_months' then 24 else 12 end as months,
             {{ add_months("f.period_end", "months") }} <= {{ cutoff() }} as is_mature,
             cast(f.numerator - f.reference_numerator as double) / nullif(f.denominator, 0) as effect,
@@ -146,6 +146,7 @@ with recursive
         inner join groups as g on f.period_start = g.period_start
         left join models as m on f.period_start = m.period_start
         left join unlike as u on f.period_start = u.period_start
+        left join left_out as l on f.period_start = l.period_start
     ),
 
     summary as (
