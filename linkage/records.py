@@ -40,6 +40,8 @@ _BASE = {
     "record_role": "varchar",
     "delivered_on": "date",
 }
+#: Has no column of its own: it says more of ``address_line``.
+SECOND_LINE = "address_line_2"
 #: Attributes read as text, because a birth date that is no calendar day still tells eight digits.
 _AS_TEXT = {"birth_date"}
 
@@ -60,13 +62,15 @@ def _input(con: duckdb.DuckDBPyConnection, relation: str) -> None:
     present = _columns(con, relation)
     if missing := {"source_system", "source_record_id"} - present:
         raise ValueError(f"person records need the columns {', '.join(sorted(missing))}")
-    wanted = {**_BASE, **{name: kind for name, (kind, _) in PERSON_ATTRIBUTES.items()}}
+    wanted = {**_BASE, **{name: kind for name, (kind, _) in PERSON_ATTRIBUTES.items() if name != SECOND_LINE}}
     parts = []
     for name, kind in wanted.items():
         kind = "varchar" if name in _AS_TEXT else kind
         value = f'try_cast("{name}" as {kind})' if name in present else f"cast(null as {kind})"
         if kind == "varchar":
             value = f"nullif(trim({value}), '')"
+        if name == "address_line" and SECOND_LINE in present:
+            value = f"kw_street_line({value}, nullif(trim({SECOND_LINE}::varchar), ''))"
         parts.append(f'{value} as "{name}"')
     con.execute(f"create or replace table input_rows as select {', '.join(parts)} from {relation}")
 

@@ -95,6 +95,8 @@ _SUFFIX = {
     "IV": "IV",
     "4TH": "IV",
 }
+#: Words before the number of a dwelling in a house.
+_UNITS = "APT|APARTMENT|UNIT|STE|SUITE|LOT|TRLR|RM|ROOM|FL|FLOOR|NO|NUM"
 _TITLES = ["MR", "MRS", "MS", "MISS", "DR", "REV", "HON", "SIR", "FR", "SGT", "CPT", "CAPT", "PROF"]
 
 
@@ -124,6 +126,7 @@ def install(con: duckdb.DuckDBPyConnection) -> None:
     ``kw_date(text)``                YYYY-MM-DD as text, even when no such day exists; NULL for placeholders
     ``kw_phone(text)``               ten digits or NULL
     ``kw_zip(text)``                 first five digits, or the whole code where it is no US code
+    ``kw_street_line(text, text)``   two lines of an address as one: a unit follows, a care-of line gives way
     ``kw_address_words(words, words)``  struct(house, street, unit) of the words, and of those with # read as APT
     """
     strong, words = in_list(placeholders.OPENING_WORDS), in_list([*placeholders.OPENING_WORDS, *placeholders.WORDS])
@@ -186,11 +189,18 @@ def install(con: duckdb.DuckDBPyConnection) -> None:
             else nullif(replace(kw_words(t), ' ', ''), '') end)""",
         f"""kw_street_words(w) as list_aggregate(list_transform(string_split(w, ' '),
             lambda x: {_case("x", _STREET_TYPES)}), 'string_agg', ' ')""",
-        r"""kw_unit_of(w) as nullif(ltrim(regexp_extract(w,
-            '(?:\b(?:APT|APARTMENT|UNIT|STE|SUITE|LOT|TRLR|RM|ROOM|FL|FLOOR|NO|NUM)\s+|#\s*)([A-Z0-9]+)\s*$', 1),
-            '0'), '')""",
-        r"""kw_without_unit(w) as trim(regexp_replace(w,
-            '(\b(APT|APARTMENT|UNIT|STE|SUITE|LOT|TRLR|RM|ROOM|FL|FLOOR|NO|NUM)\s+|#\s*)([A-Z0-9]+)\s*$', ''))""",
+        rf"""kw_unit_of(w) as nullif(ltrim(regexp_extract(w,
+            '(?:\b(?:{_UNITS})\s+|#\s*)([A-Z0-9]+)\s*$', 1), '0'), '')""",
+        rf"""kw_without_unit(w) as trim(regexp_replace(w, '(\b({_UNITS})\s+|#\s*)([A-Z0-9]+)\s*$', ''))""",
+        rf"""kw_two_lines(a, b, w) as (case
+            when w is null then a
+            when a is null then b
+            when regexp_matches(kw_words(a), '^(C O|CARE OF) ') and regexp_matches(w, '^[0-9]+[A-Z]? [A-Z]') then b
+            when regexp_matches(kw_words(replace(a, '#', ' APT ')), '\b({_UNITS}) [A-Z0-9]+$') then a
+            when regexp_matches(w, '^({_UNITS}) [A-Z0-9]+$') then a || ' ' || w
+            when regexp_matches(w, '^([A-Z]?[0-9]{{1,5}}|[0-9]{{0,5}}[A-Z])$') then a || ' APT ' || w
+            else a end)""",
+        """kw_street_line(a, b) as kw_two_lines(a, b, kw_words(replace(b, '#', ' APT ')))""",
         f"""kw_address_words(w, u) as (case when w is null
                 or regexp_matches(w, {quoted(placeholders.ADDRESS_PATTERN)}) then null
             else struct_pack(

@@ -18,7 +18,7 @@ from typing import Any
 
 import duckdb
 
-from linkage.records import MAX_ADDRESS_SURNAMES
+from linkage.records import MAX_ADDRESS_SURNAMES, SECOND_LINE
 from linkage.standardize import install
 from linkage.store import connect, in_list, quoted, write_json, write_parquet
 
@@ -69,9 +69,10 @@ def _rows(con: duckdb.DuckDBPyConnection, staged_dir: Path, linkage_dir: Path) -
         # Without a dated address there is nobody to place; the table is there all the same.
         staged, present = "(select null::varchar as source_system, null::varchar as source_record_id limit 0)", set()
     types = {"valid_from": "date", "valid_to": "date", "is_sealed": "boolean"}
-    given = ", ".join(
-        f"try_cast({'s.' + c if c in present else 'null'} as {types.get(c, 'varchar')}) as {c}" for c in _COLUMNS
-    )
+    values = {c: f"s.{c}" if c in present else "null" for c in _COLUMNS}
+    if SECOND_LINE in present:
+        values["address_line"] = f"kw_street_line(s.address_line, s.{SECOND_LINE})"
+    given = ", ".join(f"try_cast({value} as {types.get(c, 'varchar')}) as {c}" for c, value in values.items())
     con.execute(f"""
     create table said as
     select trim(s.source_system::varchar) as source_system, trim(s.source_record_id::varchar) as source_record_id,

@@ -26,7 +26,7 @@ _SHOWN = {
     "sex": ("sex",),
     "SSN": ("ssn", "ssn_last4"),
     "Medicaid number": ("medicaid_id",),
-    "address": ("address_line", "city", "state", "zip"),
+    "address": ("address_line", "address_line_2", "city", "state", "zip"),
     "phone": ("phone",),
     "mother": ("mother_first_name", "mother_last_name"),
     "race, ethnicity": ("race_ethnicity",),

@@ -33,6 +33,7 @@ _DIRECT_ATTRIBUTES = frozenset(PERSON_ATTRIBUTES) & frozenset(
         "medicaid_id",
         "mother_medicaid_id",
         "address_line",
+        "address_line_2",
         "phone",
         "mother_first_name",
         "mother_last_name",

@@ -23,7 +23,9 @@ def _night(folder: Path, case: dict[str, Any], secret: bytes = SECRET) -> list[d
     lines = [
         {
             "source_system": "child_welfare", "source_record_id": who, "row_kind": "address", "address_role": role,
-            "address_line": line, "zip": "98701", "valid_from": first, "valid_to": left,
+            "address_line": line and line.partition(" / ")[0],
+            "address_line_2": (line or "").partition(" / ")[2] or None,
+            "zip": "98701", "valid_from": first, "valid_to": left,
         }
         for who, role, line, first, left in case["rows"]
     ]  # fmt: skip

@@ -27,6 +27,7 @@ select
     medicaid_id,
     cast(null as varchar) as mother_medicaid_id,
     address as address_line,
+    cast(null as varchar) as address_line_2,
     city,
     state,
     zip,

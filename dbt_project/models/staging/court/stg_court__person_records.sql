@@ -36,6 +36,7 @@ select
     cast(null as varchar) as medicaid_id,
     cast(null as varchar) as mother_medicaid_id,
     address as address_line,
+    cast(null as varchar) as address_line_2,
     cast(null as varchar) as city,
     cast(null as varchar) as state,
     cast(null as varchar) as zip,
