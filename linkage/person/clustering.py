@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,19 +50,17 @@ def cluster(
     weight: Floats,
     join: float,
     source: Ints,
-    must: list[tuple[int, int]],
-    cannot: list[tuple[int, int]],
+    must: Ints,
+    cannot: Ints,
 ) -> Clustering:
     """Cluster ``n`` nodes.
 
     ``left``, ``right``, ``weight``: edges in log2 odds, each pair once. Nodes must be numbered in the order of their
     keys: ties are broken by number. ``source``: for each node the number of its duplicate-free source, or -1.
+    ``must``, ``cannot``: pairs of nodes, shape (k, 2), the smaller first.
     """
-    must_l = np.array([a for a, _ in must], dtype=np.int64)
-    must_r = np.array([b for _, b in must], dtype=np.int64)
     strong = weight >= join
-    component = _components(n, np.concatenate([left[strong], must_l]), np.concatenate([right[strong], must_r]))
-    inside = component[left] == component[right]
+    component = _components(n, np.concatenate([left[strong], must[:, 0]]), np.concatenate([right[strong], must[:, 1]]))
     size = np.bincount(component, minlength=component.max() + 1 if n else 0)
     agreeing = np.bincount(component[left[strong]], minlength=len(size))
     # A component needs a decision unless every pair in it agrees and no rule could object.
@@ -71,62 +70,50 @@ def cluster(
         key = component[unique] * (int(source.max()) + 1) + source[unique]
         values, counts = np.unique(key, return_counts=True)
         simple[values[counts > 1] // (int(source.max()) + 1)] = False
-    for a, b in [*must, *cannot]:
-        if component[a] == component[b]:
-            simple[component[a]] = False
+    cannot = cannot[component[cannot[:, 0]] == component[cannot[:, 1]]]
+    for pairs in (must, cannot):
+        simple[component[pairs[:, 0]]] = False
     first = np.full(len(size), n, dtype=np.int64)
     np.minimum.at(first, component, np.arange(n, dtype=np.int64))
-    label = first[component]
-    result = Clustering(label)
+    result = Clustering(first[component])
     undecided = ~simple & (size > 1)
-    if not undecided.any():
-        return result
+    own = np.flatnonzero(undecided)
     nodes = np.flatnonzero(undecided[component])
-    order = np.argsort(component[nodes], kind="stable")
-    nodes = nodes[order]
-    edge_ids = np.flatnonzero(inside & undecided[component[left]])
-    edge_ids = edge_ids[np.argsort(component[left[edge_ids]], kind="stable")]
-    node_groups = np.split(nodes, np.flatnonzero(np.diff(component[nodes])) + 1)
-    edge_component = component[left[edge_ids]]
-    starts = np.searchsorted(edge_component, [component[g[0]] for g in node_groups], side="left")
-    ends = np.searchsorted(edge_component, [component[g[0]] for g in node_groups], side="right")
-    musts: dict[int, list[tuple[int, int]]] = {}
-    cannots: dict[int, list[tuple[int, int]]] = {}
-    for pairs, store in ((must, musts), (cannot, cannots)):
-        for a, b in pairs:
-            if component[a] == component[b]:
-                store.setdefault(int(component[a]), []).append((a, b))
-    for group, start, end in zip(node_groups, starts, ends, strict=True):
-        own = int(component[group[0]])
-        ids = edge_ids[start:end]
-        _decide(
-            group.tolist(),
-            left[ids].tolist(),
-            right[ids].tolist(),
-            weight[ids].tolist(),
-            ids.tolist(),
-            join,
-            source,
-            musts.get(own, []),
-            cannots.get(own, []),
-            result,
+    edges = np.flatnonzero(undecided[component[left]] & (component[left] == component[right]))
+    node_groups = _grouped(nodes, component[nodes], own)
+    edge_groups = _grouped(edges, component[left[edges]], own)
+    must_groups = _grouped(must, component[must[:, 0]], own)
+    cannot_groups = _grouped(cannot, component[cannot[:, 0]], own)
+    for group, ids, musts, cannots in zip(node_groups, edge_groups, must_groups, cannot_groups, strict=True):
+        labels, refused, contradictions = _decide(
+            *(x.tobytes() for x in (group, source[group], left[ids], right[ids], weight[ids], musts, cannots)), join
         )
+        result.label[group] = labels
+        result.refused += ids[refused].tolist()
+        result.contradictions += contradictions
     return result
 
 
+def _grouped(rows: Ints, component: Ints, wanted: Ints) -> list[Ints]:
+    """The ``rows`` of each ``wanted`` component, in the order they have."""
+    order = np.argsort(component, kind="stable")
+    starts, ends = np.searchsorted(component[order], wanted), np.searchsorted(component[order], wanted, side="right")
+    return [rows[order[start:end]] for start, end in zip(starts, ends, strict=True)]
+
+
+# A night clusters several times, and most components are the same each time: the pairs relatives raise are few.
+@lru_cache(maxsize=1 << 15)
 def _decide(
-    nodes: list[int],
-    left: list[int],
-    right: list[int],
-    weight: list[float],
-    ids: list[int],
-    join: float,
-    source: Ints,
-    must: list[tuple[int, int]],
-    cannot: list[tuple[int, int]],
-    result: Clustering,
-) -> None:
-    """Cluster one component; writes its labels into ``result``."""
+    group: bytes, source: bytes, left: bytes, right: bytes, weight: bytes, must: bytes, cannot: bytes, join: float
+) -> tuple[list[int], list[int], list[tuple[int, int]]]:
+    """Cluster one component, given as the bytes of its arrays.
+
+    Returns the label of each node, the positions of the edges that were refused, and the contradictions.
+    """
+    nodes, a_of, b_of = (np.frombuffer(x, dtype=np.int64).tolist() for x in (group, left, right))
+    w_of = np.frombuffer(weight, dtype=np.float64).tolist()
+    musts, cannots = (np.frombuffer(x, dtype=np.int64).reshape(-1, 2).tolist() for x in (must, cannot))
+    contradictions: list[tuple[int, int]] = []
     parent = {v: v for v in nodes}
 
     def find(v: int) -> int:
@@ -135,13 +122,14 @@ def _decide(
             v = parent[v]
         return v
 
-    sources: dict[int, set[int]] = {v: ({int(source[v])} if source[v] >= 0 else set()) for v in nodes}
+    own = np.frombuffer(source, dtype=np.int64).tolist()
+    sources: dict[int, set[int]] = {v: ({s} if s >= 0 else set()) for v, s in zip(nodes, own, strict=True)}
     forbidden: dict[int, set[int]] = {v: set() for v in nodes}
-    for a, b in cannot:
+    for a, b in cannots:
         forbidden[a].add(b)
         forbidden[b].add(a)
     near: dict[int, dict[int, float]] = {v: {} for v in nodes}
-    for a, b, w in zip(left, right, weight, strict=True):
+    for a, b, w in zip(a_of, b_of, w_of, strict=True):
         value = min(max(w - join, LEAST), MOST)
         near[a][b] = near[b][a] = value
 
@@ -162,12 +150,12 @@ def _decide(
             near[other][keep] = mine[other] = mine.get(other, 0.0) + value
         return keep
 
-    for a, b in sorted((min(p), max(p)) for p in must):
+    for a, b in sorted((min(p), max(p)) for p in musts):
         x, y = find(a), find(b)
         if x == y:
             continue
         if y in forbidden[x]:
-            result.contradictions.append((a, b))
+            contradictions.append((a, b))
             continue
         unite(x, y)
     heap = [(-w, a, b) for a, nbrs in near.items() for b, w in nbrs.items() if a < b and w >= 0]
@@ -184,8 +172,9 @@ def _decide(
         for other, value in near[keep].items():
             if value >= 0:
                 heapq.heappush(heap, (-value, min(keep, other), max(keep, other)))
-    for v in nodes:
-        result.label[v] = find(v)
-    for a, b, w, i in zip(left, right, weight, ids, strict=True):
-        if w >= join and result.label[a] != result.label[b]:
-            result.refused.append(i)
+    refused = [
+        position
+        for position, (a, b, w) in enumerate(zip(a_of, b_of, w_of, strict=True))
+        if w >= join and find(a) != find(b)
+    ]
+    return [find(v) for v in nodes], refused, contradictions

@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from linkage.model import Pool
 from linkage.person.clustering import cluster
@@ -188,16 +189,16 @@ def form(
     left = np.searchsorted(rids, np.asarray(data["rid_l"], dtype=np.int64))
     right = np.searchsorted(rids, np.asarray(data["rid_r"], dtype=np.int64))
     weight = np.asarray(data["weight"], dtype=np.float64)
-    where: dict[str, list[tuple[int, int]]] = {}
+    said: dict[str, NDArray[np.int64]] = {}
     for kind in ("must", "cannot"):
-        said = con.execute(
+        pairs = con.execute(
             "select distinct least(rid_a, rid_b) as a, greatest(rid_a, rid_b) as b from constraints "
             "semi join records ra on ra.rid = rid_a semi join records rb on rb.rid = rid_b "
             f"where kind = '{kind}' and rid_a <> rid_b order by 1, 2"
         ).fetchnumpy()
-        ends = [np.searchsorted(rids, np.asarray(said[c], dtype=np.int64)).tolist() for c in ("a", "b")]
-        where[kind] = list(zip(*ends, strict=True))
-    found = cluster(len(rids), left, right, weight, join, source, where["must"], where["cannot"])
+        ends = [np.searchsorted(rids, np.asarray(pairs[c], dtype=np.int64)) for c in ("a", "b")]
+        said[kind] = np.stack(ends, axis=1)
+    found = cluster(len(rids), left, right, weight, join, source, said["must"], said["cannot"])
     con.register("kw_people", pa.table({"rid": rids, "person": rids[found.label]}))
     con.execute("create or replace table people as select * from kw_people")
     con.unregister("kw_people")

@@ -23,8 +23,8 @@ def run(
         np.array([w for _, _, w in edges], dtype=np.float64),
         0.0,
         np.array(source or [-1] * n, dtype=np.int64),
-        must or [],
-        cannot or [],
+        np.array(must or [], dtype=np.int64).reshape(-1, 2),
+        np.array(cannot or [], dtype=np.int64).reshape(-1, 2),
     )
     return [int(x) for x in found.label]
 
@@ -57,8 +57,8 @@ def test_must_against_cannot_is_reported_and_not_obeyed() -> None:
         np.array([], dtype=np.float64),
         0.0,
         np.array([-1, -1, -1], dtype=np.int64),
-        [(0, 1), (1, 2)],
-        [(0, 2)],
+        np.array([(0, 1), (1, 2)], dtype=np.int64),
+        np.array([(0, 2)], dtype=np.int64),
     )
     assert found.contradictions == [(1, 2)]
     assert [int(x) for x in found.label] == [0, 0, 2]
