@@ -9,14 +9,21 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
-from collections.abc import Sequence
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import TextIO
 
 import duckdb
+import pyarrow as pa
 
 from linkage.store import quoted
 
 _DELIMITERS = ",;\t|"
+#: Rows that go into a table at a time, where lines must be read one by one.
+_BATCH = 20_000
 
 
 class LinkageError(ValueError):
@@ -26,8 +33,11 @@ class LinkageError(ValueError):
 def read_tables(con: duckdb.DuckDBPyConnection, paths: Sequence[Path], name: str, needed: Sequence[str]) -> int:
     """Make table (or view) ``name`` of all rows of Parquet or CSV files; returns how many lines could not be read.
 
-    Columns are matched by name, in lower case and without blanks around them; all values are text. A line with too few
-    values ends in empty ones.
+    Columns are matched by name, in lower case, blanks and hyphens within a name being underscores; all values are text.
+    Whole numbers written as fractions (1234.0, as programs write a column of numbers with gaps in it) lose the .0: in a
+    column of fractions, and in a column of text of one file where all values end so. A line with too few values ends in
+    empty ones. Every line that is not blank is the heading, a row, a further line of a quoted value, or counted as
+    unreadable.
 
     Raises :class:`FileNotFoundError` for a missing file, :class:`LinkageError` for a file that is empty, is neither CSV
     nor Parquet, names a column twice, or lacks one of the ``needed`` ones.
@@ -45,12 +55,12 @@ def read_tables(con: duckdb.DuckDBPyConnection, paths: Sequence[Path], name: str
         else:
             kinds[part] = "table"
             aside += _text(con, path, part)
-        names = [r[0] for r in con.execute(f"describe {part}").fetchall()]
-        plain = [c.strip().lower() for c in names]
+        columns = {r[0]: r[1] for r in con.execute(f"describe {part}").fetchall()}
+        plain = [_plain(c) for c in columns]
         _each_once(path, plain)
         if missing := sorted(set(needed) - set(plain)):
             raise LinkageError(f"{path.name} lacks the columns {', '.join(missing)}")
-        casts = ", ".join(f"{_name(c)}::varchar as {_name(p)}" for c, p in zip(names, plain, strict=True))
+        casts = ", ".join(f"{v} as {_name(p)}" for v, p in zip(_values(con, part, columns), plain, strict=True))
         parts.append(f"select {casts} from {part}")
     rows = " union all by name ".join(parts)
     if "table" not in kinds.values():
@@ -77,6 +87,38 @@ def _each_once(path: Path, names: list[str]) -> None:
 
 def _name(column: str) -> str:
     return '"' + column.replace('"', '""') + '"'
+
+
+def _plain(column: str) -> str:
+    """FIRST NAME, First-Name and first_name are one column."""
+    return re.sub(r"[\s-]+", "_", column.strip().lower())
+
+
+def _values(con: duckdb.DuckDBPyConnection, part: str, columns: dict[str, str]) -> list[str]:
+    """SQL for the text of each column of ``part``, given with its type; whole numbers without a fraction."""
+
+    def fractions(relation: str, names: list[str]) -> list[str]:
+        """Which of the columns have a value, and none that does not end in .0."""
+        tests = [f"bool_and(ends_with({c}, '.0')) filter ({c} <> '')" for c in map(_name, names)]
+        found = con.execute(f"select {', '.join(tests)} from {relation}").fetchall()[0] if names else ()
+        return [n for n, is_one in zip(names, found, strict=True) if is_one is not False]
+
+    # Most columns are seen to be something else in their first rows.
+    texts = [c for c, kind in columns.items() if kind == "VARCHAR"]
+    texts = fractions(part, fractions(f"(from {part} limit 1000)", texts))
+    values = []
+    for column, kind in columns.items():
+        c = _name(column)
+        if kind in ("FLOAT", "DOUBLE") or kind.startswith("DECIMAL"):
+            number = f"{c}::double"
+            values.append(f"""case when not isfinite({number}) then null
+                when {number} = trunc({number}) and abs({number}) < 1e15 then {number}::bigint::varchar
+                else {c}::varchar end""")
+        elif column in texts:
+            values.append(f"regexp_replace({c}, '^\\s*([0-9]+)\\.0\\s*$', '\\1')")
+        else:
+            values.append(f"{c}::varchar")
+    return values
 
 
 def _opening(path: Path) -> bytes:
@@ -107,32 +149,119 @@ def _text(con: duckdb.DuckDBPyConnection, path: Path, table: str) -> int:
     names = [c.strip() or f"column {i}" for i, c in enumerate(next(csv.reader([head], delimiter=delimiter)), start=1)]
     _each_once(path, [n.lower() for n in names])
     columns = ", ".join(f"{quoted(c)}: 'varchar'" for c in names)
-    exact = f"header = true, auto_detect = false, delim = {quoted(delimiter)}, quote = '\"', escape = '\"'"
-    lenient = f"{exact}, strict_mode = false, null_padding = true, parallel = false, store_rejects = true"
+    encoding = "utf-16" if is_wide else "utf-8" if _is_utf8(path) else "latin-1"
+    end = "\n" if b"\n" in start else "\r"
+    try:
+        con.execute(
+            f"create table {table} as select * from read_csv({quoted(path)}, columns = {{{columns}}}, header = true, "
+            f"auto_detect = false, delim = {quoted(delimiter)}, quote = '\"', escape = '\"', encoding = '{encoding}')"
+        )
+        # A quotation mark that is never closed takes all lines after it into one value, and that is no error.
+        with _lines(path, encoding, end) as lines:
+            if _size(con, table) == sum(not line.isspace() for line in lines) - 1:
+                return 0
+        con.execute(f"drop table {table}")
+    except duckdb.Error:
+        pass
+    return _line_by_line(con, path, table, names, delimiter, encoding, end)
 
-    def read(how: str, encoding: str) -> bool:
+
+def _size(con: duckdb.DuckDBPyConnection, table: str) -> int:
+    return int(con.execute(f"select count(*) from {table}").fetchall()[0][0])
+
+
+def _lines(path: Path, encoding: str, end: str) -> TextIO:
+    encoding = "utf-8-sig" if encoding == "utf-8" else encoding
+    if path.suffix.lower() == ".gz":
+        return gzip.open(path, "rt", encoding=encoding, newline=end)
+    return path.open(encoding=encoding, newline=end)
+
+
+def _line_by_line(
+    con: duckdb.DuckDBPyConnection, path: Path, table: str, names: list[str], delimiter: str, encoding: str, end: str
+) -> int:
+    """Make ``table`` of a file with short lines or stray quotation marks; returns how many lines it leaves out.
+
+    Raises :class:`LinkageError` where no line can be read.
+    """
+    con.execute(f"create table {table} ({', '.join(f'{_name(n)} varchar' for n in names)})")
+    aside = 0
+
+    def read(lines: Iterator[str]) -> Iterator[list[str | None]]:
+        nonlocal aside
+        for values in _rows(lines, delimiter, len(names)):
+            if values is None:
+                aside += 1
+            else:
+                yield [v or None for v in values] + [None] * (len(names) - len(values))
+
+    try:
+        with _lines(path, encoding, end) as lines:
+            next(lines)
+            found = read(lines)
+            while rows := list(islice(found, _BATCH)):
+                con.register(
+                    "kw_rows",
+                    pa.table([pa.array(c, pa.string()) for c in zip(*rows, strict=True)], names=names),
+                )
+                con.execute(f"insert into {table} select * from kw_rows")
+                con.unregister("kw_rows")
+    except UnicodeError as error:
+        raise LinkageError(f"{path.name} cannot be read as CSV") from error
+    if aside and not _size(con, table):
+        raise LinkageError(f"{path.name} cannot be read as CSV: none of its lines is like its heading")
+    return aside
+
+
+def _rows(lines: Iterator[str], delimiter: str, width: int) -> Iterator[list[str] | None]:
+    """The values of each row, at most ``width`` of them; None for each line that cannot be read."""
+    ahead: deque[str] = deque()
+    usual, is_torn = width, False
+    while (line := ahead.popleft() if ahead else next(lines, None)) is not None:
+        if line.isspace():
+            continue
+        is_plain = '"' not in line
+        values = line.rstrip("\r\n").split(delimiter) if is_plain else _quoted(line, lines, ahead, delimiter, width)
+        if values is None or any(map(str.strip, values[width:])):
+            is_torn = True
+            yield None
+        elif is_torn and len(values) < usual:
+            # What is left of a value of several lines whose first could not be read is no row.
+            yield None
+        else:
+            usual, is_torn = len(values), False
+            yield values[:width]
+
+
+def _quoted(line: str, lines: Iterator[str], ahead: deque[str], delimiter: str, width: int) -> list[str] | None:
+    """The values of a row that begins with ``line`` and has quotation marks; None where they do not fit together.
+
+    Takes the further lines of a quoted value from ``ahead`` and ``lines``; those it does not need lie in ``ahead``.
+    """
+    taken = [line]
+
+    def following() -> Iterator[str]:
+        yield line
+        while (more := ahead.popleft() if ahead else next(lines, None)) is not None:
+            taken.append(more)
+            yield more
+
+    try:
+        values = next(csv.reader(following(), delimiter=delimiter, strict=True))
+        # Two stray marks, each in its own line, look like a value that holds all lines between: but those are rows.
+        swallowed = sum(t.count(delimiter) >= width - 1 for t in taken)
+        if len(taken) == 1 or (len(values) == width and 2 * swallowed <= len(taken)):
+            return values
+    except (csv.Error, StopIteration):
+        pass
+    ahead.extendleft(reversed(taken[1:]))
+    if line.count('"') % 2 == 0:
         try:
-            con.execute(
-                f"create table {table} as select * from read_csv({quoted(path)}, columns = {{{columns}}}, {how}, "
-                f"encoding = '{encoding}')"
-            )
-        except duckdb.Error:
-            return False
-        return True
-
-    encoding = "utf-16" if is_wide else "utf-8"
-    if read(exact, encoding):
-        return 0
-    if not is_wide and not _is_utf8(path):
-        encoding = "latin-1"
-        if read(exact, encoding):
-            return 0
-    if not read(lenient, encoding):
-        raise LinkageError(f"{path.name} cannot be read as CSV")
-    aside = con.execute("select count(distinct line) from reject_errors").fetchall()[0][0]
-    con.execute("drop table reject_errors")
-    con.execute("drop table reject_scans")
-    return int(aside)
+            values = next(csv.reader([line], delimiter=delimiter))
+        except csv.Error:
+            return None
+        return values if len(values) == width else None
+    return None
 
 
 def _is_utf8(path: Path) -> bool:

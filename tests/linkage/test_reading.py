@@ -38,6 +38,7 @@ def read(path: Path, *more: Path) -> tuple[list[tuple[str, ...]], int]:
         ("Windows' ends of lines", PLAIN.replace("\n", "\r\n").encode()),
         ("empty lines", PLAIN.replace("\n", "\n\n").encode()),
         ("upper case headers with blanks", PLAIN.replace("last_name", " Last_Name ").upper().encode()),
+        ("headers of words", PLAIN.replace("source_", "Source ").replace("last_name", "LAST-NAME").encode()),
         (
             "quotes",
             b'"source_system","source_record_id","last_name"\n"court","1","LEE"\n"medicaid","007","GARC\xc3\x8dA"',
@@ -57,6 +58,75 @@ def test_packed_files_and_parquet_are_told_by_what_is_in_them(tmp_path: Path) ->
     assert read(tmp_path / "people.csv.gz")[0] == READ
     pq.write_table(pa.table(dict(zip([*KEY, "last_name"], zip(*READ, strict=True), strict=True))), tmp_path / "a.dat")
     assert read(tmp_path / "a.dat")[0] == READ
+
+
+HEAD = "source_system,source_record_id,last_name,address_line\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "names", "unreadable"),
+    [
+        # Of five lines after the heading four are rows.
+        (['court,5,"LEE,1 A ST', "court,4,DIAZ,2 A ST", "court,3,WU,3 A ST", "court,2,,", "court,1,OH,"], "4321", 1),
+        (['court,3,"LEE,1 A ST', 'court,2,DIAZ",2 A ST', "court,1,WU,3 A ST"], "21", 1),
+        (['court,3,LEE,"1 A ST', 'APT 5"', 'court,2,WU,"3 A ST', 'court,1,"OH",'], "31", 1),
+        (['court,2,LEE,"1 "A" ST', "APT 5", "FLOOR 2", "court,1,WU,3 A ST"], "1", 3),
+        (['court,2,LEE,"1 A ST, APT "B""', 'court,1,5" TALL "WU,3 A ST'], "21", 0),
+        (["court,3,LEE,1 A ST,more", "court,2,WU,3 A ST,,", "court,1"], "21", 1),
+    ],
+    ids=[
+        "a quotation mark that is never closed",
+        "two of them, in one column of two lines: no value of two lines",
+        "beside a value that has two lines",
+        "what is left of a torn value is no row",
+        "quotation marks within values",
+        "a value too many, empty ones too many, too few",
+    ],
+)
+def test_a_stray_quotation_mark_takes_no_other_line_with_it(
+    lines: list[str], names: str, unreadable: int, tmp_path: Path
+) -> None:
+    (tmp_path / "people.csv").write_text(HEAD + "\n".join(lines) + "\n")
+    rows, aside = read(tmp_path / "people.csv")
+    assert ("".join(row[1] for row in rows), aside) == (names, unreadable)
+
+
+def test_a_value_of_several_lines_is_read_as_one(tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_bytes(f'{HEAD}court,1,LEE,"1 A ST\r\nAPT 5"\r\ncourt,0,WU,\r\n'.encode())
+    rows, aside = read(tmp_path / "people.csv")
+    assert [(r[1], r[3] and r[3].split()) for r in rows] == [("1", ["1", "A", "ST", "APT", "5"]), ("0", None)]
+    assert aside == 0
+
+
+def test_one_stray_quotation_mark_in_a_long_file_is_told(tmp_path: Path) -> None:
+    lines = [f"court,{i},{'LEE' if i != 30 else chr(34) + 'LEE'},{i} A ST" for i in range(60)]
+    (tmp_path / "people.csv").write_text(HEAD + "\n".join(lines) + "\n")
+    result = CliRunner().invoke(
+        app, ["link", "--records", str(tmp_path / "people.csv"), "--out", str(tmp_path / "out")]
+    )
+    assert "59 records of 59 rows" in result.output and "1 lines that could not be read, left out" in result.output
+
+
+def test_whole_numbers_written_as_fractions_are_their_digits(tmp_path: Path) -> None:
+    # What pandas makes of a column of numbers with gaps: 8-byte fractions in Parquet, ".0" in CSV.
+    numbers = {"source_record_id": [7.0, 8.0], "ssn": [123456780.0, None], "dose": [1.5, 2.0]}
+    pq.write_table(pa.table({"source_system": ["a", "a"], **numbers}), tmp_path / "a.parquet")
+    (tmp_path / "b.csv").write_text(
+        "source_system,source_record_id,ssn,dose\nb,1.0,321545678.0,1.5\nb,2.0,,2.0\nb,3.0,321545679.0,2.0\n"
+    )
+    (tmp_path / "c.csv").write_text("source_system,source_record_id,ssn,dose\nc,1.0,321-54-5678,1.0\nc,1.1,,1.0\n")
+    rows, aside = read(tmp_path / "a.parquet", tmp_path / "b.csv", tmp_path / "c.csv")
+    assert aside == 0
+    assert rows == [
+        ("a", "8", None, "2"),
+        ("a", "7", "123456780", "1.5"),
+        ("b", "3", "321545679", "2.0"),
+        ("b", "2", None, "2.0"),
+        # An ID of versions, 1.0 and 1.1, stays.
+        ("c", "1.1", None, "1"),
+        ("c", "1.0", "321-54-5678", "1"),
+        ("b", "1", "321545678", "1.5"),
+    ]
 
 
 def test_a_short_line_ends_in_empty_values_and_other_columns_come_by_name(tmp_path: Path) -> None:
