@@ -19,13 +19,14 @@ from linkage.model import ModelCard, ModelError, load
 from linkage.person.resolve import resolve, score
 from linkage.quality import report as report_quality
 from linkage.quality import write_alternates, write_charts
-from linkage.records import build_records
+from linkage.records import DATE_FORMS, build_records
 from linkage.registry import LedgerError, Registry
 from linkage.review.decisions import ReviewError
 from linkage.review.queue import build_queue
 from linkage.train import train
 
 __all__ = [
+    "DATE_FORMS",
     "Evaluation",
     "LedgerError",
     "ModelCard",

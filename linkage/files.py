@@ -84,7 +84,8 @@ def link_files(
         summary["scoring"] = score(work, card.path)
         # Without a deployment there is no secret to keep: the IDs follow from the data, and are the same every time.
         secret = secret or hashlib.sha256(card.fingerprint.encode()).digest()
-        cut = dt.date.fromisoformat(str(summary["records"]["reference_date"] or "1970-01-01")[:10])
+        newest, year = (summary["records"][name] for name in ("newest_delivery", "reference_year"))
+        cut = dt.date.fromisoformat(newest) if newest else dt.date(year or 1970, 12, 31)
         summary["people"] = resolve_on(con, work, work / "registry", cut, secret, persist=False, first_look=first_look)
     finally:
         con.close()

@@ -9,7 +9,7 @@ Files written to the linkage folder:
 ``constraints.parquet``    ``rid_a, rid_b, kind (must|cannot), reason``: what sources say about their own numbers
 ``case_members.parquet``   ``source_system, case_key, rid, role``
 ``case_links.parquet``     cases of two sources that are the same case
-``record_summary.json``    counts only: completeness, placeholders, what was set aside and why
+``record_summary.json``    counts only: completeness, placeholders, what was set aside or not understood, and why
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ CHILD_YEARS = 7
 MAX_SHARED_NAMES = 3
 #: An address with more unrelated surnames than this is an office, a shelter or a hospital.
 MAX_ADDRESS_SURNAMES = 6
+#: With fewer numbers than this a source is not believed to number people in a way of its own.
+MIN_NUMBERS = 20
+#: How a birth date may be written.
+DATE_FORMS = "YYYY-MM-DD, YYYYMMDD or MM/DD/YYYY"
 #: Share of 1 January birthdays above which the day was invented: a real year has 0.3 %.
 YEAR_ONLY_SHARE = 0.012
 
@@ -157,21 +161,46 @@ def _standard_values(con: duckdb.DuckDBPyConnection) -> None:
     """)
 
 
+def _other_numbers(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """The sources whose ``ssn`` mostly has another length than a social security number's, with that length."""
+    lengths = con.execute("""
+    select source_system, first(digits order by n desc, digits), sum(n)
+    from (select source_system, length(kw_digits(ssn)) as digits, count(*) as n from input_rows
+          where source_system is not null and length(kw_digits(ssn)) > 4 group by all)
+    group by source_system order by source_system
+    """).fetchall()
+    # A few numbers are as the others in the files are.
+    known = {digits for _, digits, n in lengths if n >= MIN_NUMBERS} or {digits for _, digits, _ in lengths}
+    return {s: d for s, d, n in lengths if d not in (8, 9) and (n >= MIN_NUMBERS or not known & {8, 9})}
+
+
+def _birth_dates(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """By source: birth dates given, of them in no form that is read, and of them no day of the calendar."""
+    return rows(
+        con,
+        """
+    with written as (select source_system, birth_date, count(*) as n from input_rows
+                     where source_system is not null and birth_date is not null group by all),
+    understood as (select source_system, n, kw_date_text(birth_date) as day from written)
+    select source_system, sum(n)::bigint as given,
+        coalesce(sum(n) filter (day is null), 0)::bigint as not_understood,
+        coalesce(sum(n) filter (length(day) = 10 and try_cast(day as date) is null), 0)::bigint as no_such_day
+    from understood group by source_system order by source_system
+    """,
+    )
+
+
 def _standard_rows(con: duckdb.DuckDBPyConnection) -> None:
     """``std_rows``: every input row with standardised values, still several rows per record."""
     _standard_values(con)
-    ssn_length = con.execute(
-        """select length(kw_digits(ssn)) as n from input_rows where length(kw_digits(ssn)) > 4
-           group by n order by count(*) desc, n limit 1"""
-    ).fetchall()
-    # A file whose numbers mostly have another length carries another number under this name: then only the length
+    ssn = "case when length(ssn_digits) in (8, 9) and kw_good_ssn(ssn_padded) then ssn_padded end"
+    # A source whose numbers mostly have another length carries another number under this name: then only the length
     # and the repeated digit can be checked.
-    if ssn_length and ssn_length[0][0] not in (8, 9):
-        n = ssn_length[0][0]
-        ssn = f"""case when length(ssn_digits) = {n} and length(replace(ssn_digits, ssn_digits[1], '')) > 0
-                  then ssn_digits end"""
-    else:
-        ssn = "case when length(ssn_digits) in (8, 9) and kw_good_ssn(ssn_padded) then ssn_padded end"
+    if others := _other_numbers(con):
+        whens = " ".join(f"when {quoted(system)} then {n}" for system, n in others.items())
+        ssn = f"""case when source_system not in {in_list(others)} then {ssn}
+                  when length(ssn_digits) = case source_system {whens} end
+                      and length(replace(ssn_digits, ssn_digits[1], '')) > 0 then ssn_digits end"""
     con.execute(f"""
     create or replace table std_rows as
     with digits as (
@@ -577,6 +606,7 @@ def prepare(
     nameless = con.execute(
         "select count(*) from input_rows where source_system is null or source_record_id is null"
     ).fetchall()[0][0]
+    birth_dates = _birth_dates(con)
     _standard_rows(con)
     _folded(con)
     counts = _hygiene(con)
@@ -648,13 +678,17 @@ def prepare(
         + ", count(*) filter (has_placeholder_name) as placeholder_names, count(*) filter (is_child) as children "
         "from records group by source_system order by source_system",
     )
+    # Where no delivery has a date the day of the files is a birth date, and so somebody's: only its year is told.
+    newest, year = con.execute("select max(delivered_on), any_value(year(day)) from records, reference").fetchall()[0]
     summary = {
         "rows_received": received,
         "rows_without_system_or_id": nameless,
         "records": con.execute("select count(*) from records").fetchall()[0][0],
         "constraints": con.execute("select count(*) from constraints").fetchall()[0][0],
         "relationships": con.execute("select count(*) from stated").fetchall()[0][0],
-        "reference_date": con.execute("select day::varchar from reference").fetchall()[0][0],
+        "newest_delivery": newest and newest.isoformat(),
+        "reference_year": year,
+        "birth_dates": birth_dates,
         **counts,
         **dropped,
         "completeness": completeness,

@@ -103,7 +103,7 @@ def train(
     """Train on the records of ``linkage_dir`` and save a model folder under ``models_dir``.
 
     ``duplicate_free`` names systems that vouch for having each person once. The default name is the newest delivery
-    date with the fingerprint of the data. Deterministic: the same records give the same files.
+    date (or "undated") with the fingerprint of the data. Deterministic: the same records give the same files.
     """
     con = connect(spill_dir=linkage_dir / "spill")
     try:
@@ -132,7 +132,7 @@ def train_on(
             + ",".join(sorted(duplicate_free))
         ).encode()
     ).hexdigest()[:16]
-    name = name or f"{summary['reference_date'] or 'undated'}-{fingerprint[:8]}"
+    name = name or f"{summary['newest_delivery'] or 'undated'}-{fingerprint[:8]}"
     path = models_dir / name
     scorer = Scorer(con)
     scorer.save_frequencies(path / "frequencies")
@@ -165,7 +165,7 @@ def train_on(
         trained_on={
             "records": n,
             "children": n_children,
-            "reference_date": summary["reference_date"],
+            "newest_delivery": summary["newest_delivery"],
             "expected_matches": round(sum(m.expected_matches for m in mixtures.values()), 1),
         },
         blocking=report,

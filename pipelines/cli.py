@@ -306,6 +306,14 @@ def link(
     for name, text in words.items():
         if read.get(name):
             console.print(f"  {read[name]:,} {text}")
+    for dates in read["birth_dates"]:
+        if lost := dates["not_understood"] + dates["no_such_day"]:
+            told = (
+                f"birth_date of {dates['source_system']}: {lost:,} of {dates['given']:,} values could not be understood"
+            )
+            style = "yellow" if 2 * lost > dates["given"] else None
+            hint = f"; they must be written {linkage.DATE_FORMS}" if style else ""
+            console.print(f"  {'warning: ' if style else ''}{told}{hint}", style=style, markup=False)
     for system in counts["duplicate_free_unknown"]:
         console.print(f"  --duplicate-free {system}: no record is of this system", style="yellow", markup=False)
     for reason, count in sorted(people["review"].items()):

@@ -117,7 +117,7 @@ def _race_words(values: list[tuple[str, str]]) -> list[str]:
 def _groups(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
     """Table ``wide(rid, source_system, person, is_child, …)``: a column per breakdown, NULL where nothing is
     recorded."""
-    year = str(read_json(linkage_dir / "record_summary.json")["reference_date"] or "1970")[:4]
+    year = read_json(linkage_dir / "record_summary.json")["reference_year"] or 1970
     said = con.execute(
         "select distinct source_system, race_ethnicity from records where race_ethnicity is not null order by all"
     ).fetchall()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from linkage import model as models
+from linkage.records import DATE_FORMS
 from linkage.store import connect, quoted, read_json, rows
 
 #: Counts from one to this are not shown, nor a count from which they could be worked out.
@@ -133,6 +134,11 @@ def hidden(groups: Sequence[tuple[int, int]]) -> set[int]:
     return small
 
 
+def _told(value: int | None) -> str:
+    """A count on its own; few are "fewer than 11"."""
+    return "fewer than 11" if _is_small(value) else _count(value)
+
+
 def _plot(line: dict[str, Any], name: str, low: float, high: float, at: float | None = None) -> str:
     """An interval as a drawing, on an axis from ``low`` to ``high``."""
 
@@ -160,7 +166,7 @@ _BASIS = {
 def _head(linkage_dir: Path, card: models.ModelCard, accuracy: list[dict[str, Any]]) -> str:
     records, people = read_json(linkage_dir / "record_summary.json"), read_json(linkage_dir / "resolve.json")
     families = read_json(linkage_dir / "families.json")
-    facts = [("records", _count(records["records"]), ""), ("people", _count(people["people"]), "")]
+    facts = [("records", _told(records["records"]), ""), ("people", _told(people["people"]), "")]
     for measured, label in (("precision", "precision"), ("recall", "recall")):
         known = [
             line
@@ -171,12 +177,11 @@ def _head(linkage_dir: Path, card: models.ModelCard, accuracy: list[dict[str, An
         ]  # fmt: skip
         if known:
             facts.append((label, _share(known[0]["estimate"]), f"by {_BASIS[known[0]['basis']]} {_between(known[0])}"))
-    facts.append(("families", _count(families["families"]), ""))
+    facts.append(("families", _told(families["families"]), ""))
     cards = "".join(f"<div><dt>{_e(n)}</dt><dd>{_e(v)}<small>{_e(s)}</small></dd></div>" for n, v, s in facts)
-    return (
-        f"<h1>Linkage report</h1><p class=quiet>Model {_e(card.name)}; newest delivery "
-        f"{_e(str(records['reference_date'] or 'unknown')[:10])}.</p><dl>{cards}</dl>"
-    )
+    newest = records["newest_delivery"]
+    told = f"newest delivery {newest}" if newest else "no delivery has a date"
+    return f"<h1>Linkage report</h1><p class=quiet>Model {_e(card.name)}; {_e(told)}.</p><dl>{cards}</dl>"
 
 
 def _accuracy(accuracy: list[dict[str, Any]], is_night: bool) -> str:
@@ -184,7 +189,7 @@ def _accuracy(accuracy: list[dict[str, Any]], is_night: bool) -> str:
     shown = _table(
         ("measure", "ground", "estimate", "95 % interval", "rests on"),
         (
-            (_e(x["measure"]), _e(_BASIS[x["basis"]]), _share(x["estimate"]) or "not yet", _between(x), _count(x["n"]))
+            (_e(x["measure"]), _e(_BASIS[x["basis"]]), _share(x["estimate"]) or "not yet", _between(x), _told(x["n"]))
             for x in lines
             if is_night or x["basis"] != "audit"
         ),
@@ -251,10 +256,15 @@ def _fairness(accuracy: list[dict[str, Any]], ratios: list[dict[str, Any]]) -> s
 def _missed(missed: list[dict[str, Any]]) -> str:
     lines = [
         (
-            _e(x["method"]), _count(x["found"]), _count(round(x["total"])),
-            _count(max(0, round(x["total"] - x["found"]))),
-            f"{max(0, round(x['low'] - x['found'])):,} to {round(x['high'] - x['found']):,}"
-            if x["low"] is not None else "",
+            _e(x["method"]), _told(x["found"]), _told(round(x["total"])),
+            *(
+                [_HIDDEN] * 2 if _is_small(x["found"], round(x["total"])) else
+                [
+                    _count(max(0, round(x["total"] - x["found"]))),
+                    f"{max(0, round(x['low'] - x['found'])):,} to {round(x['high'] - x['found']):,}"
+                    if x["low"] is not None else "",
+                ]
+            ),
         )
         for x in missed
     ]  # fmt: skip
@@ -277,8 +287,8 @@ def _thresholds(card: models.ModelCard, thresholds: list[dict[str, Any]]) -> str
         (
             (
                 {"low": "the lower edge", "high": "the upper edge"}.get(x["threshold"], "the threshold in use"),
-                f"{float(x['weight']):.2f}", _count(x["people"]), _count(x["joined_pairs"]), _count(x["largest"]),
-                "fewer than 11" if _is_small(x["records_under_another_id"]) else _count(x["records_under_another_id"]),
+                f"{float(x['weight']):.2f}", _told(x["people"]), _told(x["joined_pairs"]), _count(x["largest"]),
+                _told(x["records_under_another_id"]),
             )
             for x in thresholds
         ),
@@ -305,7 +315,7 @@ def _rates(rates: list[dict[str, Any]]) -> str:
         (
             (
                 _e(a),
-                next(("hidden" if _is_small(x["n"]) else _count(x["n"]) for (s, _), x in all_.items() if s == a), ""),
+                next((_told(x["n"]) for (s, _), x in all_.items() if s == a), ""),
                 *(cell(a, b) for b in systems),
             )
             for a in systems
@@ -333,9 +343,9 @@ def _population(linkage_dir: Path, population: list[dict[str, Any]], completenes
     summary = read_json(linkage_dir / "record_summary.json")
     names = [n for n in (population[0] if population else {}) if n != "source_system"]
 
-    def safe(value: int) -> str:
-        return "fewer than 11" if _is_small(value) else _count(value)
-
+    # The number of all records stands at the top of the page.
+    counts = [x["records"] for x in population]
+    kept = {i for i in hidden([(n, n) for n in counts]) if not _is_small(counts[i])}
     aside = [
         ("rows received", summary["rows_received"]),
         ("rows without a system or an ID, set aside", summary["rows_without_system_or_id"]),
@@ -357,15 +367,35 @@ def _population(linkage_dir: Path, population: list[dict[str, Any]], completenes
         "<h2>Who is in it</h2>"
         + _table(
             ("system", *(n.replace("_", " ") for n in names)),
-            ((_e(x["source_system"]), *(safe(x[n]) for n in names)) for x in population),
+            (
+                (_e(x["source_system"]), *(_HIDDEN if i in kept and n == "records" else _told(x[n]) for n in names))
+                for i, x in enumerate(population)
+            ),
         )
-        + _table(("set aside", "rows"), ((_e(n), safe(v)) for n, v in aside))
+        + _table(("set aside", "rows"), ((_e(n), _told(v)) for n, v in aside))
+        + _birth_dates(summary["birth_dates"])
         + "<h2>How complete the records are</h2><p>After placeholders, impossible numbers and shared values were taken "
         "out.</p>"
         + _table(
             ("attribute", *(heads(c) for c in columns)),
             ((_e(f), *(filled(*c, f) for c in columns)) for f in fields),
         )
+    )
+
+
+def _birth_dates(given: list[dict[str, Any]]) -> str:
+    """The systems whose birth dates are not all understood, and a warning where that is so for most of them."""
+    odd = [x for x in given if x["not_understood"] or x["no_such_day"]]
+    worst = [_e(x["source_system"]) for x in odd if 2 * (x["not_understood"] + x["no_such_day"]) > x["given"]]
+    warning = (
+        f'<p class="low">More than half of the birth dates of {", ".join(worst)} could not be used: '
+        f"they must be written {DATE_FORMS}.</p>"
+        if worst
+        else ""
+    )
+    return warning + _table(
+        ("birth dates that could not be used: system", "given", "not understood", "no day of the calendar"),
+        ((_e(x["source_system"]), *(_told(x[n]) for n in ("given", "not_understood", "no_such_day"))) for x in odd),
     )
 
 
@@ -380,7 +410,7 @@ def _drift(drift: list[dict[str, Any]]) -> str:
     def line(x: dict[str, Any]) -> tuple[str, ...]:
         few = x["outcome"] == "too_few"
         mark = ' class="number low"' if x["outcome"] == "drifted" else " class=number"
-        counts = ("fewer than 11" if _is_small(n) else _count(n) for n in (x["n_in_training"], x["n"]))
+        counts = (_told(n) for n in (x["n_in_training"], x["n"]))
         return (
             _e(x["subject"].replace("_", " ")), _e(x["detail"].replace("_", " ")), _OUTCOMES[x["outcome"]],
             f"<td{mark}>{'' if few else format(x['psi'], '.2f')}</td>", *counts,
@@ -406,7 +436,7 @@ def _blocking(linkage_dir: Path) -> str:
         + _table(
             ("rule", "reason", "pairs", "largest block", "blocks left out"),
             (
-                (_e(r["name"]), _e(r["reason"]), _count(r["pairs"]), _count(r["largest_block"]),
+                (_e(r["name"]), _e(r["reason"]), _told(r["pairs"]), _told(r["largest_block"]),
                  _count(r["blocks_dropped"]))
                 for r in rules
             ),

@@ -233,6 +233,16 @@ def test_the_report_loads_nothing_and_shows_no_small_count(looked_at: Path) -> N
         assert line not in text
 
 
+def test_few_records_of_one_system_cannot_be_had_by_subtraction(tmp_path: Path) -> None:
+    fields = {"rows_received": 215, "rows_without_system_or_id": 0, "birth_dates": []}
+    fields |= {f"relationship_{name}": 0 for name in ("to_nobody", "to_itself", "reversed")}
+    (tmp_path / "record_summary.json").write_text(json.dumps(fields))
+    systems = [("court", 4), ("medicaid", 130), ("clinic", 81)]
+    text = page._population(tmp_path, [{"source_system": s, "records": n, "people": 70} for s, n in systems], [])
+    # 215 records in all: with 130 and 81 the court would have 4.
+    assert ">130<" in text and ">81<" not in text and ">4<" not in text and "fewer than 11" in text
+
+
 def test_the_report_shows_what_drifted_first_and_no_index_of_few() -> None:
     def line(subject: str, detail: str, n: int, psi: float, outcome: str) -> dict[str, Any]:
         return {"subject": subject, "detail": detail, "n_in_training": 5000, "n": n, "psi": psi, "outcome": outcome}

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+import linkage
 from linkage.reading import LinkageError, read_tables
 from linkage.store import connect
 from pipelines.cli import app
@@ -98,13 +99,27 @@ def test_a_value_of_several_lines_is_read_as_one(tmp_path: Path) -> None:
     assert aside == 0
 
 
-def test_one_stray_quotation_mark_in_a_long_file_is_told(tmp_path: Path) -> None:
-    lines = [f"court,{i},{'LEE' if i != 30 else chr(34) + 'LEE'},{i} A ST" for i in range(60)]
-    (tmp_path / "people.csv").write_text(HEAD + "\n".join(lines) + "\n")
+def test_lost_lines_and_birth_dates_are_told_and_no_birth_date_is_a_deliverys(tmp_path: Path) -> None:
+    # The first line cannot be read. Two years of two digits of three dates given by the court; Medicaid's are read.
+    lines = ['court,5,"LEE,2001-02-03', "court,1,LEE,10/19/00", "court,2,WU,03/04/01", "court,3,OH,2002-03-04"]
+    lines += ["court,4,DIAZ,", "medicaid,1,LEE,2000-10-19", "medicaid,2,WU,20010304"]
+    (tmp_path / "people.csv").write_text("source system,source record id,Last Name,Birth-Date\n" + "\n".join(lines))
     result = CliRunner().invoke(
         app, ["link", "--records", str(tmp_path / "people.csv"), "--out", str(tmp_path / "out")]
     )
-    assert "59 records of 59 rows" in result.output and "1 lines that could not be read, left out" in result.output
+    assert "6 records of 6 rows" in result.output and "1 lines that could not be read, left out" in result.output
+    assert "warning: birth_date of court: 2 of 3 values could not be understood" in result.output
+    assert "birth_date of medicaid" not in result.output and "10/19" not in result.output
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "More than half of the birth dates of court" in page and "no delivery has a date" in page
+    assert "<dt>records</dt><dd>fewer than 11<" in page and "<dt>people</dt><dd>fewer than 11<" in page
+    work = tmp_path / "out" / "work"
+    born = {str(r) for r in pq.read_table(work / "records.parquet")["birth_date"].to_pylist() if r}
+    assert len(born) == 3
+    name = linkage.train(work, tmp_path / "models").name
+    told = [page, name, *(p.read_text() for p in [*tmp_path.rglob("card.*"), work / "record_summary.json"])]
+    assert not [date for date in born for text in told if date in text]
+    assert name.startswith("undated-")
 
 
 def test_whole_numbers_written_as_fractions_are_their_digits(tmp_path: Path) -> None:

@@ -83,6 +83,29 @@ def test_a_number_shared_by_unrelated_people_is_nobodys(tmp_path: Path) -> None:
     assert all(r["ssn"] is None for r in found.values())
 
 
+def test_another_kind_of_number_in_one_source_costs_the_others_nothing(tmp_path: Path) -> None:
+    lines = [{"source_system": "registry", "ssn": f"{4000000 + i}"} for i in range(50)]
+    lines += [{"source_system": "court", "ssn": f"3215456{i}"} for i in range(20, 40)]
+    lines += [{"source_system": "clinic", "ssn": "3215456"}]
+    found, _ = standard(tmp_path, lines)
+    # Fifty numbers of seven digits are a number of that source's own; one alone is a mistake.
+    ssn = [found[key]["ssn"] for key in (("registry", "7"), ("court", "50"), ("clinic", "70"))]
+    assert ssn == ["4000007", "321545620", None]
+
+
+def test_birth_dates_that_are_not_understood_are_counted_by_source(tmp_path: Path) -> None:
+    # Read as months, 19 and 20 are none; a date that stands for "not known" is understood.
+    us = ["2000-10-19", "20001019", "10/19/2000", "2000", "9999-12-31", "2000-10-19T00:00:00", None]
+    other = ["19/10/2000", "20/10/2000", "10/11/2000", "Oct 19, 2000", "10/19/00"]
+    lines = [{"source_system": "a", "birth_date": d} for d in us] + [
+        {"source_system": "b", "birth_date": d} for d in other
+    ]
+    assert standard(tmp_path, lines)[1]["birth_dates"] == [
+        {"source_system": "a", "given": 6, "not_understood": 0, "no_such_day": 0},
+        {"source_system": "b", "given": 5, "not_understood": 2, "no_such_day": 2},
+    ]
+
+
 def test_an_office_address_is_no_home(tmp_path: Path) -> None:
     surnames = ["ABEL", "BELL", "CRUZ", "DIAZ", "EVANS", "FOX", "GREEN", "HILL"]
     lines = [{"last_name": s, "address_line": "100 State Office Dr", "zip": "12345"} for s in surnames]
