@@ -22,7 +22,9 @@ from linkage.review.words import GROUNDS
 _HEAD = ("pair", "why shown", "what they have in common", "what would change", "record A", "record B", "check")
 _ANSWERS = ("decision", "reason")
 _ODD = ("what is odd", "records of the one", "records of the other")
-_WORDS = {"same": "must_link", "different": "cannot_link", "unsure": "unsure"}
+#: The words of a decision: those that are offered, and what is understood besides.
+_WORDS = {"same person": "must_link", "different people": "cannot_link", "cannot tell": "unsure"}
+_SHORT = {"same": "must_link", "different": "cannot_link", "unsure": "unsure"}
 _WIDTH = (15, 26, 44, 36, 46, 46, 12, 13, 34)
 #: What a workbook on the way back may weigh at most: ours has a few hundred kilobytes.
 MAX_BYTES, MAX_ROWS = 20_000_000, 20_000
@@ -83,7 +85,9 @@ def export(desk: Desk, path: Path, limit: int = 200) -> int:
     last = max(sheet.max_row, 2)
     for letter, choices, strict in (("H", list(_WORDS), True), ("I", list(GROUNDS), False)):
         listed = ",".join(c.replace(",", ";") for c in choices)
-        choice = DataValidation("list", formula1=f'"{listed}"', allow_blank=True, showErrorMessage=strict)
+        choice = DataValidation(
+            "list", formula1=f'"{listed}"', allow_blank=True, showErrorMessage=strict, errorStyle="warning"
+        )
         sheet.add_data_validation(choice)
         choice.add(f"{letter}2:{letter}{last}")
     sheet.freeze_panes = "B2"
@@ -142,9 +146,10 @@ def take_in(desk: Desk, path: Path) -> dict[str, int]:
         if not value["decision"]:
             blank += 1
             continue
-        level = _WORDS.get(value["decision"].casefold())
+        said = " ".join(value["decision"].casefold().split())
+        level = _WORDS.get(said) or _SHORT.get(said)
         if level is None:
-            problems.append(f"row {number}, decision: none of {', '.join(_WORDS)}")
+            problems.append(f"row {number}, decision: none of {', '.join(_WORDS)} (or {', '.join(_SHORT)})")
         elif value["pair"] in seen:
             problems.append(f"row {number}: the same pair as row {seen[value['pair']]}")
         elif not value["reason"]:

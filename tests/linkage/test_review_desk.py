@@ -187,6 +187,24 @@ def test_a_workbook_makes_the_round_trip_twice(folder: Path, workbook: Path) -> 
     assert (line.pair, line.level) == ((ROSA, ROSE), "must_link")
 
 
+@pytest.mark.parametrize(
+    ("said", "level"),
+    [
+        (" Same  Person ", "must_link"),
+        ("different people", "cannot_link"),
+        ("DIFFERENT", "cannot_link"),
+        ("cannot tell", "unsure"),
+        ("Unsure", "unsure"),
+    ],
+)
+def test_a_workbook_takes_the_words_of_the_page_and_their_short_forms(
+    folder: Path, workbook: Path, said: str, level: str
+) -> None:
+    fill(workbook, {2: (said, "names and birth date")})
+    assert sheet.take_in(desk(folder), workbook)["decisions"] == 1
+    assert [line.level for line in read(folder / "reviews" / "decisions.csv").lines] == [level]
+
+
 def test_names_cannot_become_formulas_and_no_score_is_in_the_file(workbook: Path) -> None:
     cells = [cell for row in load_workbook(workbook).active.iter_rows() for cell in row]
     assert any(FORMULA in str(cell.value) for cell in cells)
