@@ -96,28 +96,20 @@
     denominator are the sums.
 -#}
 {% macro ratio_rows(units, measures, needs, version, linked=false, follow_up_months=none) %}
-    summed as (select * from ({{ stratified(units) }}) where stratum_value is not null),
-
-    sums as (
-        select
-            metric_id,
-            variant,
-            period_start,
-            period_end,
-            stratum_site,
-            stratum_type,
-            stratum_value,
-            coalesce(sum(amount) filter (where exclusion is null and is_observable), 0) as numerator,
-            coalesce(sum(exposure) filter (where exclusion is null and is_observable), 0) as denominator,
-            count(*) filter (where exclusion is null and not is_observable) as n_not_observable,
-            to_json(histogram(exclusion)) as n_excluded_by_rule,
-            count(*) filter (where exclusion is null and is_observable) as n,
-            sum(amount * amount) filter (where exclusion is null and is_observable) as aa,
-            sum(amount * exposure) filter (where exclusion is null and is_observable) as ae,
-            sum(exposure * exposure) filter (where exclusion is null and is_observable) as ee
-        from summed
-        group by all
-    ),
+    {%- set totals = [
+        "sum(amount) as a", "sum(exposure) as e", "sum(amount * amount) as aa", "sum(amount * exposure) as ae", "sum(exposure * exposure) as ee"
+    ] -%}
+    {%- set judged = " filter (where exclusion is null and is_observable)" -%}
+    {%- set sums = [
+        ["numerator", "sum(a)" ~ judged],
+        ["denominator", "sum(e)" ~ judged],
+        ["n_not_observable", "sum(n) filter (where exclusion is null and not is_observable)"],
+        ["n", "sum(n)" ~ judged],
+        ["aa", "sum(aa)" ~ judged],
+        ["ae", "sum(ae)" ~ judged],
+        ["ee", "sum(ee)" ~ judged],
+    ] %}
+    sums as ({{ summed_by_group(units, sums, ["is_observable"], totals) }}),
 
     counted as (
         select
@@ -203,21 +195,17 @@
 {#- Standard rows of a count: ``units`` has one row per thing counted, with metric_id, variant, period_start, period_end,
     site_id and county. -#}
 {% macro tally_rows(units, measures, needs, version, follow_up_months=none) %}
-    tallied as (select * from ({{ stratified(units) }}) where stratum_value is not null),
-
+    {%- set alike = ["metric_id", "variant", "period_start", "period_end"] %}
     counted as (
         select
-            metric_id,
-            variant,
-            period_start,
-            period_end,
+            {{ alike | join(", ") }},
             stratum_site,
             stratum_type,
             stratum_value,
-            count(*) as numerator,
+            sum(n) as numerator,
             0 as denominator,
             0 as n_not_observable
-        from tallied
+        from ({{ stratified(units, alike, ["count(*) as n"]) }})
         group by all
     ),
 

@@ -280,25 +280,13 @@
 {% macro proportion_rows(
     units, measures, needs, version, linked=false, follow_up_months=0, matures_on=none, periods=none, show_immature=false
 ) %}
-    stratified as ({{ stratified(units) }}),
-
-    counted as (
-        select
-            metric_id,
-            variant,
-            period_start,
-            period_end,
-            stratum_site,
-            stratum_type,
-            stratum_value,
-            count(*) filter (where exclusion is null and is_observable and is_numerator) as numerator,
-            count(*) filter (where exclusion is null and is_observable) as denominator,
-            count(*) filter (where exclusion is null and not is_observable) as n_not_observable,
-            to_json(histogram(exclusion)) as n_excluded_by_rule
-        from stratified
-        where stratum_value is not null
-        group by all
-    ),
+    {%- set judged = "sum(n) filter (where exclusion is null and " -%}
+    {%- set sums = [
+        ["numerator", judged ~ "is_observable and is_numerator)"],
+        ["denominator", judged ~ "is_observable)"],
+        ["n_not_observable", judged ~ "not is_observable)"],
+    ] %}
+    counted as ({{ summed_by_group(units, sums, ["is_observable", "is_numerator"]) }}),
 
     framed as ({{ with_empty_periods("counted", measures, periods) }}),
 
@@ -309,6 +297,7 @@
         {% endif %} as is_mature
     {%- endset %}
     {%- set standardised = age_standardised(
+        units,
         measures,
         "count(*) filter (where s.is_observable and s.is_numerator)",
         "count(*) filter (where s.is_observable)",

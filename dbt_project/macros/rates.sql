@@ -67,7 +67,7 @@
     ``stratified`` s. No value where an age group with a weight has nobody in it. Columns numerator, denominator, value,
     ci_low, ci_high. Nothing at all without such a measure.
 -#}
-{% macro age_standardised(measures, events, exposure, variance, scale=1) -%}
+{% macro age_standardised(units, measures, events, exposure, variance, scale=1) -%}
     {%- set cells = [] -%}
     {%- for metric_id in measures | map(attribute=0) | unique if metric_id in var("age_standard") -%}
         {%- set variants = measures | selectattr(0, "equalto", metric_id) | map(attribute=1) | list -%}
@@ -81,6 +81,8 @@
         {%- endfor -%}
     {%- endfor -%}
     {%- if cells %}
+        stratified as ({{ stratified(units) }}),
+
         age_groups as (
             select
                 s.metric_id,
@@ -141,30 +143,17 @@
     in place of is_observable and is_numerator. numerator is the events, denominator the exposure.
 -#}
 {% macro rate_rows(units, measures, scale, needs, version, follow_up_months=0) %}
-    stratified as ({{ stratified(units) }}),
-
-    counted as (
-        select
-            metric_id,
-            variant,
-            period_start,
-            period_end,
-            stratum_site,
-            stratum_type,
-            stratum_value,
-            coalesce(sum(events) filter (where exclusion is null), 0) as numerator,
-            coalesce(sum(exposure) filter (where exclusion is null), 0) as denominator,
-            0 as n_not_observable,
-            to_json(histogram(exclusion)) as n_excluded_by_rule
-        from stratified
-        where stratum_value is not null
-        group by all
-    ),
+    {%- set totals = ["sum(events) as events", "sum(exposure) as exposure"] -%}
+    {%- set sums = [
+        ["numerator", "sum(events) filter (where exclusion is null)"],
+        ["denominator", "sum(exposure) filter (where exclusion is null)"],
+    ] %}
+    counted as (select *, 0 as n_not_observable from ({{ summed_by_group(units, sums, totals=totals) }})),
 
     framed as ({{ with_empty_periods("counted", measures) }}),
 
     {%- set standardised = age_standardised(
-        measures, "sum(s.events)", "sum(s.exposure)", "events / power(exposure, 2)", scale
+        units, measures, "sum(s.events)", "sum(s.exposure)", "events / power(exposure, 2)", scale
     ) %}
     {{ standardised }}
 
