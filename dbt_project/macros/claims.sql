@@ -45,10 +45,10 @@
 {%- endmacro %}
 
 {#-
-    Rows (person_id, dos_from) of the claim lines with a diagnosis of the list ``name``. One column after the other: what
+    Rows (person_id, dos_from) of the claim lines of those days with a diagnosis of the list ``name``. One column after the other: what
     begins otherwise is passed over in the scan, and empty columns are not read.
 -#}
-{% macro lines_with_diagnosis(name) -%}
+{% macro lines_with_diagnosis(name, from_day, to_day) -%}
     {%- set starts = [] -%}
     {%- for code in var(name) -%} {%- do starts.append((code | string)[:3]) -%} {%- endfor -%}
     {%- set first = starts | map("upper") | min -%}
@@ -58,7 +58,10 @@
         {%- for low, high in [[first, last], [first | lower, last | lower]] %}
             select person_id, dos_from
             from {{ ref("fct_claim_line") }}
-            where dx{{ n }} between '{{ low }}' and '{{ high }}~' and upper(dx{{ n }}) in ({{ written }})
+            where
+                dx{{ n }} between '{{ low }}' and '{{ high }}~'
+                and upper(dx{{ n }}) in ({{ written }})
+                and dos_from between {{ from_day }} and {{ to_day }}
             {% if not loop.last %}
                 union all
             {% endif %}
@@ -255,18 +258,29 @@
     with
         periods as ({{ metric_periods() }}),
 
+        -- A sign is of a delivery of its own when none lies in the 180 days before it.
+        {%- set first_sign = first_period_day(-85 - 180) -%}
+        {%- set last_sign = last_period_day(-85) %}
+        births as (
+            select person_id, dob
+            from {{ ref("dim_person") }}
+            where dob between {{ first_sign }} and {{ last_sign }}
+        ),
+
         signs as (
             select person_id, dos_from as delivery_date
             from {{ ref("fct_claim_line") }}
-            where cpt_hcpcs in ({{ codes("delivery_codes") }})
+            where
+                cpt_hcpcs in ({{ codes("delivery_codes") }})
+                and dos_from between {{ first_sign }} and {{ last_sign }}
             union
             select person_id, dos_from
-            from ({{ lines_with_diagnosis("live_birth_diagnoses") }})
+            from ({{ lines_with_diagnosis("live_birth_diagnoses", first_sign, last_sign) }})
             union
             select f.parent_id, p.dob
-            from ({{ family_parents() }}) as f
-            inner join {{ ref("dim_person") }} as p on f.child_id = p.person_id
-            where f.role = 'mother' and p.dob is not null
+            from ({{ family_parents("select person_id from births") }}) as f
+            inner join births as p on f.child_id = p.person_id
+            where f.role = 'mother'
         ),
 
         marked as (
@@ -346,13 +360,17 @@
             select distinct v.person_id, v.dos_from as visit_date
             from {{ ref("fct_claim_line") }} as v
             inner join (select distinct person_id from deliveries) as d on v.person_id = d.person_id
-            where case when d.person_id is not null then {{ visits }} end
+            where
+                v.dos_from between {{ first_period_day(-85 - 280) }} and {{ last_period_day(-85 + 84) }}
+                and case when d.person_id is not null then {{ visits }} end
         ),
 
         packages as (
             select distinct person_id, dos_from as billed_on
             from {{ ref("fct_claim_line") }}
-            where cpt_hcpcs in ({{ codes(packages) }})
+            where
+                cpt_hcpcs in ({{ codes(packages) }})
+                and dos_from between {{ first_period_day(-85 - 7) }} and {{ last_period_day(-85 + 84) }}
         ),
 
         judged as (

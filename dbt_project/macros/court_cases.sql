@@ -119,7 +119,7 @@
                         when role in ('putative_father', 'alleged_father', 'unknown_father')
                         then 'unknown_father'
                     end as party
-                from ({{ family_parents() }})
+                from ({{ family_parents('select person_id from ' ~ ref("fct_court_case")) }})
             ) as f
             on k.person_id = f.child_id
             and f.party is not null

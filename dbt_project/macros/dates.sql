@@ -33,8 +33,8 @@
     || case when month({{ column }}) between 4 and 9 then 'B' else 'A' end
 {%- endmacro %}
 
-{#- Rows (period_start, period_end): the variable metric_periods, or the last full federal fiscal years. -#}
-{% macro metric_periods() -%}
+{#- The periods as a list of [start, end]: the variable metric_periods, or the last full federal fiscal years. -#}
+{% macro period_dates() -%}
     {%- set periods = [] -%}
     {%- for period in var("metric_periods") -%}
         {%- do periods.append([period["start"] | string, period["end"] | string]) -%}
@@ -46,12 +46,32 @@
             {%- do periods.append([(year - 1) ~ "-10-01", year ~ "-09-30"]) -%}
         {%- endfor -%}
     {%- endif -%}
+    {{ return(periods) }}
+{%- endmacro %}
+
+{#- Rows (period_start, period_end). -#}
+{% macro metric_periods() -%}
     select cast(period_start as date) as period_start, cast(period_end as date) as period_end
     from
         (
             values
-                {%- for start, end in periods %}
+                {%- for start, end in period_dates() %}
                     ('{{ start }}', '{{ end }}'){{ "," if not loop.last }}
                 {%- endfor %}
         ) as period(period_start, period_end)
+{%- endmacro %}
+
+{#- The first day of all periods and the last, moved by ``days``: dates that a scan can hold its rows against. -#}
+{% macro first_period_day(days=0) -%}
+    {{ moved_day(period_dates() | map(attribute=0) | min, days) }}
+{%- endmacro %}
+
+{% macro last_period_day(days=0) -%}
+    {{ moved_day(period_dates() | map(attribute=1) | max, days) }}
+{%- endmacro %}
+
+{% macro moved_day(day, days) -%}
+    {%- set datetime = modules.datetime -%}
+    {%- set moved = datetime.datetime.strptime(day[:10], "%Y-%m-%d") + datetime.timedelta(days=days) -%}
+    cast('{{ moved.strftime("%Y-%m-%d") }}' as date)
 {%- endmacro %}

@@ -3,6 +3,12 @@
     coalesce(lower({{ setting }}) in ('phone', 'telephone', 'video', 'virtual', 'remote'), false)
 {%- endmacro %}
 
+{#- The first Monday on or after ``day``. -#}
+{% macro monday_from(day) -%} cast(date_trunc('week', {{ add_days(day, 6) }}) as date) {%- endmacro %}
+
+{#- The Monday of the week of ``day``: the last full week that ends before ``day`` begins earlier. -#}
+{% macro monday_of(day) -%} cast(date_trunc('week', {{ day }}) as date) {%- endmacro %}
+
 {#-
     CTEs ending in ``sited``: one row per period, child and parent with the weeks both could meet (ISO weeks wholly in the
     period, before the cut-off and in care) and what happened in them: weeks, sessions (in person), remote_sessions, weeks_1,
@@ -11,93 +17,184 @@
 {% macro family_time_weeks() %}
     episodes as ({{ care_episodes() }}),
 
-    periods as ({{ metric_periods() }}),
+    -- Spans of weeks: from a Monday to before another.
+    periods as (
+        select
+            *,
+            {{ monday_from("period_start") }} as from_monday,
+            {{ monday_of("least(period_end, " ~ cutoff() ~ ") + 1") }} as to_monday
+        from ({{ metric_periods() }})
+    ),
 
-    weeks as (
-        select p.period_start, p.period_end, cast(w.monday as date) as monday
+    pairs as ({{ family_parents("select person_id from episodes") }}),
+
+    together as (
+        select
+            w.period_start,
+            w.period_end,
+            e.person_id,
+            p.parent_id,
+            greatest(
+                w.from_monday, {{ monday_from("e.removal_date") }}, {{ monday_from("p.from_date") }}
+            ) as from_monday,
+            least(w.to_monday, {{ monday_of("e.end_date") }}, {{ monday_of("p.to_date") }}) as to_monday
+        from episodes as e
+        inner join pairs as p on e.person_id = p.child_id
+        cross join periods as w
+    ),
+
+    -- A bar on any of its days takes a week out.
+    barred as (
+        select
+            t.period_start,
+            t.period_end,
+            t.person_id,
+            t.parent_id,
+            {{ monday_of("b.from_date") }} as from_monday,
+            coalesce({{ monday_from("b.to_date") }}, date 'infinity') as to_monday
+        from (select distinct period_start, period_end, person_id, parent_id from together) as t
+        inner join
+            ({{ barred_parents(["NO_CONTACT", "UNLOCATED"], "select person_id from episodes") }}) as b
+            on t.person_id = b.child_id
+            and t.parent_id = b.parent_id
+    ),
+
+    -- How many episodes and how many bars a pair is in, from one Monday on which that changes to the next.
+    changes as (
+        {%- for spans in ["together", "barred"] %}
+            {%- for monday, step in [["from_monday", 1], ["to_monday", -1]] %}
+                select
+                    period_start,
+                    period_end,
+                    person_id,
+                    parent_id,
+                    {{ monday }} as monday,
+                    {{ step if spans == "together" else 0 }} as episode_count,
+                    {{ step if spans == "barred" else 0 }} as bar_count
+                from {{ spans }}
+                where from_monday < to_monday
+                {% if not loop.last %}
+                    union all
+                {% endif %}
+            {%- endfor %}
+            {% if not loop.last %}
+                union all
+            {% endif %}
+        {%- endfor %}
+    ),
+
+    stretches as (
+        select
+            period_start,
+            period_end,
+            person_id,
+            parent_id,
+            monday as from_monday,
+            lead(monday) over mondays as to_monday
         from
-            periods as p,
-            unnest(
-                generate_series(date_trunc('week', p.period_start), p.period_end::timestamp, interval 7 day)
-            ) as w(monday)
-        where w.monday >= p.period_start and w.monday + interval 6 day <= least(p.period_end, {{ cutoff() }})
-    ),
-
-    pairs as (
-        select child_id, parent_id, from_date, to_date
-        from ({{ family_parents() }})
-        where child_id in (select person_id from episodes)
-    ),
-
-    barred as ({{ barred_parents(["NO_CONTACT", "UNLOCATED"]) }}),
-
-    child_weeks as (
-        select w.period_start, w.period_end, w.monday, e.person_id, min(e.county) as county
-        from weeks as w
-        inner join
-            episodes as e
-            on e.removal_date <= w.monday
-            and coalesce(e.end_date >= {{ add_days("w.monday", 7) }}, true)
-        group by all
-    ),
-
-    -- Week by week, so that the many weeks without a bar are compared for equality alone.
-    barred_weeks as (
-        select distinct b.child_id, b.parent_id, w.monday
-        from barred as b
-        inner join
-            (select distinct monday from weeks) as w
-            on b.from_date <= {{ add_days("w.monday", 6) }}
-            and coalesce(b.to_date > w.monday, true)
-    ),
-
-    pair_weeks as (
-        select distinct c.*, p.parent_id
-        from child_weeks as c
-        inner join
-            pairs as p
-            on c.person_id = p.child_id
-            and coalesce(p.from_date <= c.monday, true)
-            and coalesce(p.to_date >= {{ add_days("c.monday", 7) }}, true)
-        left join
-            barred_weeks as b on p.child_id = b.child_id and p.parent_id = b.parent_id and c.monday = b.monday
-        where b.monday is null
+            (
+                select
+                    period_start,
+                    period_end,
+                    person_id,
+                    parent_id,
+                    monday,
+                    sum(episode_count) as episode_count,
+                    sum(bar_count) as bar_count
+                from changes
+                group by all
+            )
+        window mondays as (partition by period_start, period_end, person_id, parent_id order by monday)
+        qualify sum(episode_count) over mondays > 0 and sum(bar_count) over mondays = 0
     ),
 
     sessions as (
         select
             person_id,
             parent_id,
-            cast(date_trunc('week', scheduled_start) as date) as monday,
+            {{ monday_of("scheduled_start") }} as monday,
             count(*) filter (where not {{ is_remote("setting") }}) as sessions,
             count(*) filter (where {{ is_remote("setting") }}) as remote_sessions,
             coalesce(sum(minutes) filter (where not {{ is_remote("setting") }}), 0) as minutes,
             count(*) filter (where minutes is null and not {{ is_remote("setting") }}) as untimed_sessions
         from {{ ref("fct_family_time") }}
-        where upper(status) = 'OCCURRED'
+        where
+            upper(status) = 'OCCURRED'
+            and scheduled_start >= {{ first_period_day() }}
+            and scheduled_start < {{ last_period_day(1) }}
+        group by all
+    ),
+
+    held as (
+        select
+            t.period_start,
+            t.period_end,
+            t.person_id,
+            t.parent_id,
+            sum(s.sessions) as sessions,
+            sum(s.remote_sessions) as remote_sessions,
+            count(*) filter (where s.sessions >= 1) as weeks_1,
+            count(*) filter (where s.sessions >= 3) as weeks_3,
+            count(*) filter (where s.sessions >= 5) as weeks_5,
+            sum(s.minutes) as minutes,
+            sum(s.untimed_sessions) as untimed_sessions
+        from stretches as t
+        inner join
+            sessions as s
+            on t.person_id = s.person_id
+            and t.parent_id = s.parent_id
+            and t.from_monday <= s.monday
+            and t.to_monday > s.monday
+        group by all
+    ),
+
+    -- The county of the first week in an episode with one.
+    counties as (
+        select
+            t.period_start,
+            t.period_end,
+            t.person_id,
+            t.parent_id,
+            min_by(
+                e.county,
+                strftime(greatest(t.from_monday, {{ monday_from("e.removal_date") }}), '%Y%m%d') || e.county
+            ) as county
+        from stretches as t
+        inner join
+            episodes as e
+            on t.person_id = e.person_id
+            and e.removal_date < t.to_monday
+            and t.from_monday < coalesce({{ monday_of("e.end_date") }}, date 'infinity')
+        where {{ monday_from("e.removal_date") }} < least(t.to_monday, {{ monday_of("e.end_date") }})
+        group by all
+    ),
+
+    weeks as (
+        select
+            period_start,
+            period_end,
+            person_id,
+            parent_id,
+            min(from_monday) as index_date,
+            sum(divide(to_monday - from_monday, 7)) as weeks
+        from stretches
         group by all
     ),
 
     met as (
         select
-            w.period_start,
-            w.period_end,
-            w.person_id,
-            w.parent_id,
-            min(w.monday) as index_date,
-            min_by(w.county, w.monday) as county,
-            count(*) as weeks,
-            coalesce(sum(s.sessions), 0) as sessions,
-            coalesce(sum(s.remote_sessions), 0) as remote_sessions,
-            count(*) filter (where s.sessions >= 1) as weeks_1,
-            count(*) filter (where s.sessions >= 3) as weeks_3,
-            count(*) filter (where s.sessions >= 5) as weeks_5,
-            coalesce(sum(s.minutes), 0) as minutes,
-            coalesce(sum(s.untimed_sessions), 0) as untimed_sessions
-        from pair_weeks as w
-        left join
-            sessions as s on w.person_id = s.person_id and w.parent_id = s.parent_id and w.monday = s.monday
-        group by w.period_start, w.period_end, w.person_id, w.parent_id
+            w.*,
+            c.county,
+            coalesce(h.sessions, 0) as sessions,
+            coalesce(h.remote_sessions, 0) as remote_sessions,
+            coalesce(h.weeks_1, 0) as weeks_1,
+            coalesce(h.weeks_3, 0) as weeks_3,
+            coalesce(h.weeks_5, 0) as weeks_5,
+            coalesce(h.minutes, 0) as minutes,
+            coalesce(h.untimed_sessions, 0) as untimed_sessions
+        from weeks as w
+        left join counties as c using (period_start, period_end, person_id, parent_id)
+        left join held as h using (period_start, period_end, person_id, parent_id)
     ),
 
     sited as ({{ with_site("met", "index_date") }})

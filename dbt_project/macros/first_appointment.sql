@@ -72,7 +72,10 @@
             -- One visit says nothing of how long the treatment lasts; a month is taken.
             select person_id, dos_from, {{ add_days("dos_from", 30) }}, true
             from {{ ref("fct_claim_line") }}
-            where {{ is_appointment(domain) }}
+            where
+                {{ is_appointment(domain) }}
+                and dos_from >= {{ first_period_day(-30) }}
+                and person_id in (select n.person_id from needs as n)
         ),
 
         waits as (

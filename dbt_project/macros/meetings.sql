@@ -26,17 +26,20 @@
 
 {#- Parents of the family who can be expected at each meeting: ftm_id, parent_id, role. ``statuses`` keep one away. -#}
 {% macro expected_parents(meetings, statuses) -%}
+    {%- set families = "select family_id from " ~ meetings -%}
+    {%- set children = "select person_id from " ~ ref("bridge_family_person") ~ " where family_id in (" ~ families ~ ")" %}
+    with barred as materialized({{ barred_parents(statuses, children) }})
     select distinct m.ftm_id, f.parent_id, f.role
     from {{ meetings }} as m
     inner join
-        ({{ family_parents() }}) as f
+        ({{ family_parents(children) }}) as f
         on m.family_id = f.family_id
         and coalesce(f.from_date <= m.index_date, true)
         and coalesce(f.to_date > m.index_date, true)
     where
         not exists (
             select 1
-            from ({{ barred_parents(statuses) }}) as b
+            from barred as b
             where
                 b.child_id = f.child_id
                 and b.parent_id = f.parent_id

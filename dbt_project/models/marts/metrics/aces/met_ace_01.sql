@@ -8,7 +8,7 @@ with
 
     child_scores as (
         select f.child_id, max(s.score) as score
-        from ({{ family_parents() }}) as f
+        from ({{ family_parents("select person_id from children") }}) as f
         inner join scored as s on f.parent_id = s.person_id
         group by f.child_id
     ),

@@ -8,7 +8,9 @@ with
 
     scored as ({{ scored_parents() }}),
 
-    pairs as (select distinct child_id, parent_id from ({{ family_parents() }})),
+    pairs as (
+        select distinct child_id, parent_id from ({{ family_parents("select person_id from children") }})
+    ),
 
     episodes as ({{ care_episodes() }}),
 

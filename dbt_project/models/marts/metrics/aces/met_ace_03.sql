@@ -15,7 +15,9 @@ with
             {{ ref("fct_enrollment_sbct") }} as e
             on e.closed_date between p.period_start and p.period_end
             and e.closed_date <= {{ cutoff() }}
-        inner join ({{ family_parents() }}) as f on e.person_id = f.child_id
+        inner join
+            ({{ family_parents('select person_id from ' ~ ref("fct_enrollment_sbct")) }}) as f
+            on e.person_id = f.child_id
         inner join scored as s on f.parent_id = s.person_id
     ),
 

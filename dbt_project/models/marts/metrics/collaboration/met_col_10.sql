@@ -5,9 +5,11 @@
 with
     families as ({{ enrolled_families() }}),
 
-    linked_families as ({{ families_in_two_systems() }}),
+    linked_families as ({{ families_in_two_systems("select family_id from families") }}),
 
-    contacts as ({{ system_contacts() }}),
+    members as ({{ family_members("select family_id from families") }}),
+
+    contacts as ({{ system_contacts("select person_id from members") }}),
 
     known as (
         select
@@ -20,7 +22,7 @@ with
             f.county,
             count(distinct c.system) as systems
         from families as f
-        left join ({{ family_members() }}) as b on f.family_id = b.family_id
+        left join members as b on f.family_id = b.family_id
         left join
             contacts as c
             on b.person_id = c.person_id

@@ -7,6 +7,8 @@ with
 
     linked_families as ({{ families_in_two_systems() }}),
 
+    members as ({{ family_members() }}),
+
     contacts as ({{ system_contacts() }}),
 
     known as (
@@ -16,7 +18,7 @@ with
             contacts as c
             on c.from_date <= least(p.period_end, {{ cutoff() }})
             and c.to_date >= p.period_start
-        inner join ({{ family_members() }}) as b on c.person_id = b.person_id
+        inner join members as b on c.person_id = b.person_id
     ),
 
     placed as (

@@ -43,7 +43,7 @@ with
         from enrolled
         union
         select child_id, parent_id
-        from ({{ family_parents() }})
+        from ({{ family_parents("select person_id from enrolled") }})
     ),
 
     contacts as (

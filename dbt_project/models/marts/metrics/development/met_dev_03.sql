@@ -6,7 +6,10 @@
 with
     periods as ({{ metric_periods() }}),
 
-    pairs as (select distinct child_id, parent_id from ({{ family_parents() }})),
+    pairs as (
+        select distinct child_id, parent_id
+        from ({{ family_parents('select person_id from ' ~ ref("fct_enrollment_sbct")) }})
+    ),
 
     needs as (
         select person_id, identified_date

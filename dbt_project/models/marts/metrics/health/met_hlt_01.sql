@@ -29,15 +29,18 @@ with
             {{ is_domain("s.service_type", "PHYSICAL_HEALTH") }}
             and s.first_appt_date is not null
             and coalesce(s.attended_flag, true)
-        union
+        union all
         select s.person_id, s.referral_id, s.first_appt_date
         from {{ ref("fct_service") }} as s
         inner join health_referrals as h on s.referral_id = h.referral_id
         where s.first_appt_date is not null and coalesce(s.attended_flag, true)
-        union
+        union all
         select person_id, null, dos_from
         from {{ ref("fct_claim_line") }}
-        where cpt_hcpcs in ({{ codes("physical_health_codes") }})
+        where
+            cpt_hcpcs in ({{ codes("physical_health_codes") }})
+            and dos_from >= {{ first_period_day() }}
+            and person_id in (select r.person_id from referred as r)
     ),
 
     -- Two joins: DuckDB joins row by row where it finds an "or".

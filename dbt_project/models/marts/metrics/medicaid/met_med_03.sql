@@ -27,10 +27,11 @@ with
 
     -- Some states tell an autism screening from a developmental one by a modifier of the same code.
     screenings as (
-        select distinct person_id, dos_from as screened_on
+        select person_id, dos_from as screened_on
         from {{ ref("fct_claim_line") }}
         where
             cpt_hcpcs in ({{ codes("developmental_screening_codes") }})
+            and dos_from between {{ first_period_day(-366) }} and {{ last_period_day() }}
             and not coalesce(
                 list_has_any(
                     string_split(modifiers, ','),

@@ -8,13 +8,17 @@
 with
     periods as ({{ metric_periods() }}),
 
+    -- Days that decide an episode of the periods: from its look-back to the end of its engagement.
+    {%- set from_day = first_period_day(-(var("sud_look_back_days") | int)) -%}
+    {%- set days = "dos_from between " ~ from_day ~ " and least(" ~ last_period_day(13 + 34) ~ ", " ~ cutoff() ~ ")" %}
+
     -- One diagnosis column after the other: what begins otherwise is passed over in the scan, and empty
     -- columns are not
     -- read. F10 to F16, F18 and F19, whatever follows: nicotine (F17) is no substance-use disorder here.
     lines as (
         select person_id, dos_from, false as has_diagnosis, true as is_treatment
         from {{ ref("fct_claim_line") }}
-        where cpt_hcpcs in ({{ codes("iet_treatment_codes") }}) and dos_from <= {{ cutoff() }}
+        where cpt_hcpcs in ({{ codes("iet_treatment_codes") }}) and {{ days }}
         {%- for n in range(1, 13) %}
             union all
             select
@@ -27,7 +31,7 @@ with
                 dx{{ n }} >= 'F10'
                 and dx{{ n }} < 'F1:'
                 and not (dx{{ n }} >= 'F17' and dx{{ n }} < 'F18')
-                and dos_from <= {{ cutoff() }}
+                and {{ days }}
         {%- endfor %}
     ),
 
