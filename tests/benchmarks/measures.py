@@ -1,22 +1,30 @@
 """All measures over a simulated state: how many times as long as reading their inputs once.
 
-Run as ``python tests/benchmarks/measures.py [--people 1000000] [--removals 100000]``. The core tables are made up in
-SQL, so the numbers mean nothing; their sizes and joins do. dbt's own start is measured on empty tables and taken off.
+Run as ``python tests/benchmarks/measures.py [--people 1000000] [--removals 100000] [--measure PRM-01 …]``. The core
+tables are made up in SQL, so the numbers mean nothing; their sizes and joins do. dbt renders the SQL; what is measured
+is DuckDB making each measure's table of it, on one thread, planning included. Printed are all measures against one scan
+of all tables, and the dearest each against one scan of the tables it reads. A scan reads and hashes every value.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime as dt
+import json
+import re
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import duckdb
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.cli.main import dbtRunner
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from pipelines.measures.alone import compute
+from pipelines.measures import alone
+from pipelines.settings import export, get_settings
+from pipelines.storage import Workspace
 
 CUTOFF = dt.date(2026, 9, 30)
 PERIOD = (dt.date(2023, 10, 1), dt.date(2024, 9, 30))
@@ -105,38 +113,88 @@ TABLES = {
 }
 
 
-def write(folder: Path, people: int, removals: int) -> float:
-    """Write the tables; CPU seconds that one full scan of them takes."""
+def write(folder: Path, people: int, removals: int) -> dict[str, float]:
+    """Write the tables; CPU seconds that a full scan of each takes."""
     with duckdb.connect() as database:
         for name, query in TABLES.items():
             database.execute(f"create table {name} as {query.format(people=people, removals=removals)}")
             database.execute(f"copy {name} to '{folder / name}.parquet' (format parquet)")
-    began = time.process_time()
-    with duckdb.connect() as database:
+    scans = {}
+    with duckdb.connect(config={"threads": 1}) as database:
         for name in TABLES:
-            database.execute(f"select bit_xor(hash(t)) from '{folder / name}.parquet' as t").fetchall()
+            scans[name] = seconds(database, f"select bit_xor(hash(t)) from '{folder / name}.parquet' as t")
+    return scans
+
+
+def seconds(database: duckdb.DuckDBPyConnection, query: str) -> float:
+    """CPU seconds of this process for ``query``."""
+    began = time.process_time()
+    database.execute(query).fetchall()
     return time.process_time() - began
 
 
+def render(workspace: Workspace, measures: list[str]) -> dict[str, str]:
+    """The SQL of every model the measures need, by name; the reference tables are loaded on the way."""
+    source = get_settings().dbt_project
+    project = alone._copy(source, workspace.root / "project", alone._models(source, measures)[0])
+    target = workspace.root / "target"
+    export(KINWEAVE_WORKSPACE=str(workspace.root))
+    period = {"start": PERIOD[0].isoformat(), "end": PERIOD[1].isoformat()}
+    variables = json.dumps({"cutoff": CUTOFF.isoformat(), "metric_periods": [period], "stale_sources": {}})
+    options = ["--vars", variables, "--project-dir", str(project), "--profiles-dir", str(project)]
+    options += ["--target-path", str(target), "--log-path", str(target), "--log-level", "none"]
+    for command in (["seed"], ["compile", "--exclude", "fqn:kinweave.marts.core"]):
+        if not dbtRunner().invoke([*command, *options]).success:
+            sys.exit(f"dbt {command[0]} failed: see {target}")
+    if DuckDBConnectionManager._ENV is not None:
+        DuckDBConnectionManager._ENV.close()
+        DuckDBConnectionManager._ENV = None
+    return {path.stem: path.read_text() for path in (target / "compiled").rglob("metrics/**/*.sql")}
+
+
+def after_what_they_read(models: dict[str, str]) -> list[str]:
+    """The models' names, those that others compare first."""
+    ordered: list[str] = []
+
+    def visit(name: str) -> None:
+        if name not in ordered:
+            for other in sorted(models.keys() & set(re.findall(r'"metrics"\."(\w+)"', models[name]))):
+                visit(other)
+            ordered.append(name)
+
+    for name in sorted(models):
+        visit(name)
+    return ordered
+
+
 def main() -> None:
-    """Print CPU seconds for one scan, for dbt on hardly any rows, for all measures, and the ratio."""
+    """Print CPU seconds for one scan and for all measures, the ratio, and the dearest measures."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--people", type=int, default=1_000_000)
     options.add_argument("--removals", type=int, default=100_000)
     options.add_argument("--measure", action="append", default=[])
     asked = options.parse_args()
-    seconds = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for size, people, removals in (("tiny", 100, 10), ("state", asked.people, asked.removals)):
-            folder = Path(scratch) / size
-            folder.mkdir()
-            scan = write(folder, people, removals)
-            began = time.process_time()
-            compute(folder, folder.parent / f"{size}.parquet", cutoff=CUTOFF, period=PERIOD, measures=asked.measure)
-            seconds[size] = time.process_time() - began
-    work = seconds["state"] - seconds["tiny"]
-    print(f"CPU seconds: one scan of the inputs {scan:.1f}, dbt on hardly any rows {seconds['tiny']:.1f},")
-    print(f"all measures {seconds['state']:.1f}, of which over the data {work:.1f}: {work / scan:.1f} scans")
+        workspace = Workspace(Path(scratch))
+        folder = workspace.root / "tables"
+        folder.mkdir()
+        workspace.warehouse.parent.mkdir()
+        scans = write(folder, asked.people, asked.removals)
+        began = time.process_time()
+        alone._load(workspace, folder, alone._targets(get_settings().dbt_project), None, alone.Result(folder, 0))
+        loaded = time.process_time() - began
+        models = render(workspace, asked.measure)
+        spent = {}
+        with duckdb.connect(str(workspace.warehouse), config={"threads": 1}) as database:
+            database.execute("set TimeZone = 'UTC'; create schema if not exists metrics")
+            for name in after_what_they_read(models):
+                spent[name] = seconds(database, f"create table metrics.{name} as ({models[name]}\n)")
+    scan, work = sum(scans.values()), sum(spent.values())
+    print(f"CPU seconds: one scan of the tables {scan:.1f}, loading them into a warehouse {loaded:.1f},")
+    print(f"{len(spent)} models {work:.1f}: {work / scan:.1f} scans, {work / scan / len(spent):.2f} each. The dearest:")
+    for name, cost in sorted(spent.items(), key=lambda item: -item[1])[:10]:
+        own = sum(scans.get(table, 0) for table in set(re.findall(r'"core"\."(\w+)"', models[name])))
+        print(f"  {name} {cost:.2f}: {cost / own:.1f} scans of its own tables" if own else f"  {name} {cost:.2f}")
 
 
 if __name__ == "__main__":
