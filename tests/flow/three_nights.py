@@ -1,8 +1,9 @@
 """A small deployment lived through in a process of its own, with name look-ups forbidden: what the flow tests look at.
 
 Run as ``python three_nights.py HOME AGENCIES RESULT``. First night: every source delivers, with canary people among
-the rows. Second night, two deliveries later: the court sends only rubbish, all others deliver. Then the same night
-again without new files, and the first night replayed. RESULT is what happened, as JSON.
+the rows, and the linked measures have their ranges. Second night, two deliveries later, without ranges: the court sends
+only rubbish, all others deliver. Then the same night again without new files, and the first night replayed. RESULT is
+what happened, as JSON.
 """
 
 import csv
@@ -10,6 +11,8 @@ import json
 import shutil
 import sys
 from pathlib import Path
+
+import duckdb
 
 from expectations.contract import load_contracts
 from expectations.vocabulary import ColumnType, FileFormat, Sensitivity
@@ -24,6 +27,10 @@ CANARY = "ZQNAME"
 CANARY_NUMBER = "ZQNUMBER"
 PEOPLE = 600
 
+#: A number and its range, as JSON keeps it.
+RANGED = "select metric_id, variant, cast(period_start as varchar), stratum_value, value, range_low, range_high"
+WITH_RANGE = "where range_low is not null or range_high is not null order by all"
+
 
 def main(root: Path, agencies: Path, result: Path) -> None:
     home = create(root, Path(demo.__file__).parent / "deployment")
@@ -31,9 +38,15 @@ def main(root: Path, agencies: Path, result: Path) -> None:
     told: dict[str, object] = {"nights": [str(day) for day, _ in sent]}
     (first, files), (_, second_files), (last, last_files) = sent
 
+    # Of so few people only measures of the second wave are large enough to have a range.
+    said = home.jurisdiction.read_text().replace("measure_tiers: [core]", "measure_tiers: [core, second_wave]")
+    home.jurisdiction.write_text(said.replace("linkage_ranges: false", "linkage_ranges: true"))
     deliver(home, files, without=())
     train_model(home, received_on=first)
     told["first"] = night(home, run_night(home, received_on=first, job=RELINK_JOB))
+    with duckdb.connect(str(home.warehouse), read_only=True) as database:
+        told["ranged"] = database.execute(f"{RANGED} from quality.measure_rows {WITH_RANGE}").fetchall()
+    home.jurisdiction.write_text(said)
 
     deliver(home, second_files, without=("court",))
     deliver(home, last_files, without=("court",))
