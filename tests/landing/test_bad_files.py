@@ -214,6 +214,12 @@ def test_a_stray_quotation_mark_takes_only_its_own_line(agency: Agency) -> None:
     assert agency.loaded(outcome, "last_name") == [('5" tall',), ("Lee",), ("a",), ("b",)]
 
 
+def test_two_stray_quotation_marks_do_not_make_one_value_of_the_rows_between(agency: Agency) -> None:
+    outcome = agency.people('1,"Garcia,,F,3\n2,Lee,,M,4\n3,Wu,,F,3\n4,Diaz",,F,3\n5,"a\nb",,,\n')
+    assert agency.quarantined(outcome) == [(2, "bad_quoting", None)]
+    assert agency.loaded(outcome, "last_name") == [("Lee",), ("Wu",), ('Diaz"',), ("a\nb",)]
+
+
 def test_windows_line_ends_leave_no_trace(agency: Agency) -> None:
     outcome = agency.send("toy_people_20260301.csv", (PEOPLE + GOOD).replace("\n", "\r\n"))
     assert agency.loaded(outcome, "person_id, visits, _line") == [("1", 3, 2), ("2", 4, 3)]

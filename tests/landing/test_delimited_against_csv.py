@@ -32,7 +32,9 @@ def _expected(body: str) -> list[tuple[int, str | None, str | None]]:
             except csv.Error:
                 cells = []
             taken = lines[at : at + reader.line_num]
-            if len(cells) == 2 and not any("\r" in t for t in taken):
+            # A value most of whose lines are rows of two cells was opened by one stray mark and closed by another.
+            are_rows = len(taken) > 1 and 2 * sum("," in t for t in taken) > len(taken)
+            if len(cells) == 2 and not are_rows and not any("\r" in t for t in taken):
                 used = len(taken)
                 rows.append((at + 2, cells[0] or None, cells[1] or None))
         at += used

@@ -180,7 +180,9 @@ def _record(lines: Lines, index: int, delimiter: str, width: int, is_last: bool)
             return None
         return Verdict(index, rule="bad_quoting", is_short=reached_end and len(taken) == 1)
     has_control = any(b"\x00" in t or b"\r" in t for t in taken)
-    if len(values) != width or has_control:
+    # Two stray marks, each in its own line, look like one value that holds all lines between: but those are rows.
+    rows = sum(t.count(delimiter.encode()) >= width - 1 for t in taken) if len(taken) > 1 else 0
+    if len(values) != width or has_control or 2 * rows > len(taken):
         # One stray mark can swallow good lines up to the next: only its own line is given up.
         rule = "bad_quoting" if len(taken) > 1 else "ragged_row"
         return Verdict(index, rule="control_character" if has_control else rule, is_short=len(values) < width)
