@@ -33,7 +33,7 @@ MAX_ADDRESS_SURNAMES = 6
 #: With fewer numbers than this a source is not believed to number people in a way of its own.
 MIN_NUMBERS = 20
 #: How a birth date may be written.
-DATE_FORMS = "YYYY-MM-DD, YYYYMMDD or MM/DD/YYYY"
+DATE_FORMS = "YYYY-MM-DD, YYYYMMDD, MM/DD/YYYY or DD.MM.YYYY"
 #: Share of 1 January birthdays above which the day was invented: a real year has 0.3 %.
 YEAR_ONLY_SHARE = 0.012
 

@@ -100,10 +100,30 @@ _UNITS = "APT|APARTMENT|UNIT|STE|SUITE|LOT|TRLR|RM|ROOM|FL|FLOOR|NO|NUM"
 _TITLES = ["MR", "MRS", "MS", "MISS", "DR", "REV", "HON", "SIR", "FR", "SGT", "CPT", "CAPT", "PROF"]
 
 
+#: Spanish short names and what they may stand for; the library's are English.
+_SPANISH = {
+    "ANITA": "ANA", "BETO": "ALBERTO ROBERTO GILBERTO HUMBERTO", "CARLITOS": "CARLOS", "CHABELA": "ISABEL",
+    "CHAGO": "SANTIAGO", "CHARO": "ROSARIO", "CHAVA": "SALVADOR", "CHAYO": "ROSARIO", "CHELA": "GRACIELA MARCELA",
+    "CHELO": "CONSUELO", "CHENTE": "VICENTE", "CHEPE": "JOSE", "CHOLE": "SOLEDAD", "CHON": "CONCEPCION ENCARNACION",
+    "CHUCHO": "JESUS", "CHUY": "JESUS", "CONCHA": "CONCEPCION", "CONCHITA": "CONCEPCION", "CUCA": "REFUGIO",
+    "FER": "FERNANDO FERNANDA", "FINA": "JOSEFINA", "GOYO": "GREGORIO", "GUILLE": "GUILLERMO GUILLERMINA",
+    "JAVI": "JAVIER", "JUANITA": "JUANA", "JUANITO": "JUAN", "KIKE": "ENRIQUE", "LALO": "EDUARDO", "LENCHO": "LORENZO",
+    "LETY": "LETICIA", "LICHA": "ALICIA", "LILI": "LILIANA LILIA", "LOLA": "DOLORES", "LUCHA": "LUZ LUCIA",
+    "LUPE": "GUADALUPE", "LUPITA": "GUADALUPE", "MAGO": "MARGARITA", "MANOLO": "MANUEL", "MARI": "MARIA",
+    "MELA": "CARMELA", "MEMO": "GUILLERMO", "MERCHE": "MERCEDES", "MIGUELITO": "MIGUEL", "MONCHO": "RAMON",
+    "NACHO": "IGNACIO", "NANDO": "FERNANDO", "NETO": "ERNESTO", "NICO": "NICOLAS", "PACA": "FRANCISCA",
+    "PACO": "FRANCISCO", "PANCHA": "FRANCISCA", "PANCHO": "FRANCISCO", "PEDRITO": "PEDRO", "PEPA": "JOSEFA",
+    "PEPE": "JOSE", "PILI": "PILAR", "POLO": "LEOPOLDO", "QUETA": "ENRIQUETA", "QUIQUE": "ENRIQUE", "RAFA": "RAFAEL",
+    "ROSITA": "ROSA", "SUSY": "SUSANA", "TAVO": "GUSTAVO OCTAVIO", "TENCHA": "HORTENSIA", "TERE": "TERESA",
+    "TERESITA": "TERESA", "TONO": "ANTONIO", "TOYA": "VICTORIA", "VICKY": "VICTORIA", "YOLI": "YOLANDA",
+}  # fmt: skip
+
+
 @cache
 def nickname_forms() -> tuple[tuple[str, str], ...]:
     """(name, formal name it may stand for), upper case, each name also standing for itself."""
     pairs = {(t.name2.upper(), t.name1.upper()) for t in name_triplets()}
+    pairs |= {(name, formal) for name, formals in _SPANISH.items() for formal in formals.split()}
     return tuple(sorted(pairs))
 
 
@@ -173,9 +193,13 @@ def install(con: duckdb.DuckDBPyConnection) -> None:
             when regexp_matches(t::varchar, '^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}') then substr(trim(t::varchar), 1, 10)
             when regexp_matches(t::varchar, '^\s*[0-9]{8}(\.0)?\s*$') then substr(trim(t::varchar), 1, 4) || '-'
                 || substr(trim(t::varchar), 5, 2) || '-' || substr(trim(t::varchar), 7, 2)
-            when regexp_matches(t::varchar, '^\s*[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}\s*$') then
-                split_part(trim(t::varchar), '/', 3) || '-' || lpad(split_part(trim(t::varchar), '/', 1), 2, '0')
+            when regexp_matches(t::varchar, '^\s*[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}( [0-9:]+( ?[AaPp][Mm])?)?\s*$') then
+                left(split_part(trim(t::varchar), '/', 3), 4)
+                || '-' || lpad(split_part(trim(t::varchar), '/', 1), 2, '0')
                 || '-' || lpad(split_part(trim(t::varchar), '/', 2), 2, '0')
+            when regexp_matches(t::varchar, '^\s*[0-9]{1,2}[.][0-9]{1,2}[.][0-9]{4}\s*$') then
+                split_part(trim(t::varchar), '.', 3) || '-' || lpad(split_part(trim(t::varchar), '.', 2), 2, '0')
+                || '-' || lpad(split_part(trim(t::varchar), '.', 1), 2, '0')
             when regexp_matches(t::varchar, '^\s*[0-9]{4}\s*$') then trim(t::varchar) end)""",
         f"""kw_date(t) as (case when kw_date_text(t) in {in_list(placeholders.DATES)} then null
             else kw_date_text(t) end)""",

@@ -3,7 +3,8 @@
 Pairs are joined strongest first; joining two groups adds up all the evidence between them, also the evidence against
 (greedy additive edge contraction for correlation clustering, Keuper and others 2015), so that a chain of half-good
 links does not tie two people together. Statements of the sources and reviewers come first (must), and are never
-overruled (cannot); a source that vouches for having no duplicates gives a person at most one record.
+overruled (cannot); a source that vouches for having no duplicates gives a person at most one record. What could as
+well be the one as the other of two people is left alone.
 
 The result depends on pairs and constraints only, never on their order, and each connected component is decided by
 itself: the ground for incremental nights.
@@ -25,6 +26,11 @@ Floats = NDArray[np.float64]
 
 #: One pair may not speak louder than this, for or against, when groups are compared.
 MOST, LEAST = 14.0, -10.0
+
+
+#: Somebody who could be either of two people that are surely two is neither, unless the mean pair with one of them
+#: weighs this much more (log2 odds).
+TOSS_UP = 1.0
 
 
 @dataclass
@@ -52,12 +58,14 @@ def cluster(
     source: Ints,
     must: Ints,
     cannot: Ints,
+    apart: Ints,
 ) -> Clustering:
     """Cluster ``n`` nodes.
 
     ``left``, ``right``, ``weight``: edges in log2 odds, each pair once. Nodes must be numbered in the order of their
     keys: ties are broken by number. ``source``: for each node the number of its duplicate-free source, or -1.
-    ``must``, ``cannot``: pairs of nodes, shape (k, 2), the smaller first.
+    ``must``, ``cannot``: pairs of nodes, shape (k, 2), the smaller first. ``apart``: the same, of pairs that are kept
+    apart unless a must says otherwise.
     """
     strong = weight >= join
     component = _components(n, np.concatenate([left[strong], must[:, 0]]), np.concatenate([right[strong], must[:, 1]]))
@@ -70,8 +78,8 @@ def cluster(
         key = component[unique] * (int(source.max()) + 1) + source[unique]
         values, counts = np.unique(key, return_counts=True)
         simple[values[counts > 1] // (int(source.max()) + 1)] = False
-    cannot = cannot[component[cannot[:, 0]] == component[cannot[:, 1]]]
-    for pairs in (must, cannot):
+    cannot, apart = (pairs[component[pairs[:, 0]] == component[pairs[:, 1]]] for pairs in (cannot, apart))
+    for pairs in (must, cannot, apart):
         simple[component[pairs[:, 0]]] = False
     first = np.full(len(size), n, dtype=np.int64)
     np.minimum.at(first, component, np.arange(n, dtype=np.int64))
@@ -82,12 +90,10 @@ def cluster(
     edges = np.flatnonzero(undecided[component[left]] & (component[left] == component[right]))
     node_groups = _grouped(nodes, component[nodes], own)
     edge_groups = _grouped(edges, component[left[edges]], own)
-    must_groups = _grouped(must, component[must[:, 0]], own)
-    cannot_groups = _grouped(cannot, component[cannot[:, 0]], own)
-    for group, ids, musts, cannots in zip(node_groups, edge_groups, must_groups, cannot_groups, strict=True):
-        labels, refused, contradictions = _decide(
-            *(x.tobytes() for x in (group, source[group], left[ids], right[ids], weight[ids], musts, cannots)), join
-        )
+    said = [_grouped(pairs, component[pairs[:, 0]], own) for pairs in (must, cannot, apart)]
+    for group, ids, *rules in zip(node_groups, edge_groups, *said, strict=True):
+        arrays = (group, source[group], left[ids], right[ids], weight[ids], *rules)
+        labels, refused, contradictions = _decide(join, *(x.tobytes() for x in arrays))
         result.label[group] = labels
         result.refused += ids[refused].tolist()
         result.contradictions += contradictions
@@ -104,7 +110,15 @@ def _grouped(rows: Ints, component: Ints, wanted: Ints) -> list[Ints]:
 # A night clusters several times, and most components are the same each time: the pairs relatives raise are few.
 @lru_cache(maxsize=1 << 15)
 def _decide(
-    group: bytes, source: bytes, left: bytes, right: bytes, weight: bytes, must: bytes, cannot: bytes, join: float
+    join: float,
+    group: bytes,
+    source: bytes,
+    left: bytes,
+    right: bytes,
+    weight: bytes,
+    must: bytes,
+    cannot: bytes,
+    apart: bytes,
 ) -> tuple[list[int], list[int], list[tuple[int, int]]]:
     """Cluster one component, given as the bytes of its arrays.
 
@@ -112,7 +126,7 @@ def _decide(
     """
     nodes, a_of, b_of = (np.frombuffer(x, dtype=np.int64).tolist() for x in (group, left, right))
     w_of = np.frombuffer(weight, dtype=np.float64).tolist()
-    musts, cannots = (np.frombuffer(x, dtype=np.int64).reshape(-1, 2).tolist() for x in (must, cannot))
+    musts, cannots, aparts = (np.frombuffer(x, dtype=np.int64).reshape(-1, 2).tolist() for x in (must, cannot, apart))
     contradictions: list[tuple[int, int]] = []
     parent = {v: v for v in nodes}
 
@@ -125,6 +139,7 @@ def _decide(
     own = np.frombuffer(source, dtype=np.int64).tolist()
     sources: dict[int, set[int]] = {v: ({s} if s >= 0 else set()) for v, s in zip(nodes, own, strict=True)}
     forbidden: dict[int, set[int]] = {v: set() for v in nodes}
+    size = dict.fromkeys(nodes, 1)
     for a, b in cannots:
         forbidden[a].add(b)
         forbidden[b].add(a)
@@ -136,6 +151,7 @@ def _decide(
     def unite(a: int, b: int) -> int:
         keep, gone = (a, b) if a < b else (b, a)
         parent[gone] = keep
+        size[keep] += size.pop(gone)
         sources[keep] |= sources.pop(gone)
         for other in forbidden.pop(gone):
             forbidden[other].discard(gone)
@@ -158,15 +174,33 @@ def _decide(
             contradictions.append((a, b))
             continue
         unite(x, y)
+    for a, b in aparts:
+        x, y = find(a), find(b)
+        if x != y:
+            forbidden[x].add(y)
+            forbidden[y].add(x)
+
+    def clash(a: int, b: int) -> bool:
+        return b in forbidden[a] or bool(sources[a] & sources[b])
+
+    def is_toss_up(a: int, b: int) -> bool:
+        """Is there somebody else whom ``a`` is as likely to be as ``b``, and who is said not to be ``b``?"""
+        enough = near[a][b] / size[b] - TOSS_UP * size[a]
+        return any(
+            other in near[a] and near[a][other] / size[other] > enough and not clash(a, other) for other in forbidden[b]
+        )
+
     heap = [(-w, a, b) for a, nbrs in near.items() for b, w in nbrs.items() if a < b and w >= 0]
     heapq.heapify(heap)
     while heap:
         minus, a, b = heapq.heappop(heap)
         if parent[a] != a or parent[b] != b or near[a].get(b) != -minus:
             continue
-        if b in forbidden[a] or sources[a] & sources[b]:
+        if clash(a, b):
             del near[a][b]
             del near[b][a]
+            continue
+        if is_toss_up(a, b) or is_toss_up(b, a):
             continue
         keep = unite(a, b)
         for other, value in near[keep].items():

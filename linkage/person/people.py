@@ -18,6 +18,12 @@ from linkage.person.scoring import Scorer
 from linkage.store import in_list
 
 TWIN_WEIGHT = -5.0
+#: Evidence that says who the other one is: such a pair is never tied together by a third record.
+TWO_PEOPLE = ("twin", "generation", "numbers")
+#: A given name borne under as many surnames as this is a name, and not another one misspelt.
+COMMON_NAME = 4
+#: The level at which two numbers have nothing in common.
+UNLIKE = {name: len(BY_NAME[name].all_levels) - 1 for name in ("ssn", "medicaid_id")}
 
 
 def _some(again: bool) -> str:
@@ -26,39 +32,58 @@ def _some(again: bool) -> str:
 
 
 def separate_twins(con: duckdb.DuckDBPyConnection, edges: str, again: bool = False) -> int:
-    """The twin rule: born within a day of each other, two real and unlike given names, no strong number shared.
+    """The twin rule: born within a day of each other under one surname, two real given names, no number shared.
 
-    Such a pair gets weight -5 and evidence ``twin`` whatever else agrees; also two unnamed newborns with different
-    birth orders. ``again``: only pairs raised by their relatives since. Returns the number of pairs.
+    The names are unlike; or they are merely not the same (MIA and MYA, EMMA and EMILY) and the two have different
+    numbers, or one source holds both, each under a name that is common in these records and so no slip of the pen.
+    Also two unnamed newborns with different birth orders. Such a pair gets weight -5 and evidence ``twin`` whatever
+    else agrees, and a third record does not tie it together. ``again``: only pairs raised by their relatives since.
+    Returns the number of pairs.
     """
-    first = BY_NAME["given_name"]
-    unlike = len(first.all_levels) - 1
+    levels = BY_NAME["given_name"].all_levels
+    other_form = next(i for i, level in enumerate(levels) if "nickname" in level.words)
+    unlike = len(levels) - 1
     con.execute(f"""
     create or replace table kw_twins as
+    with common as (
+        select first_std as name from records where first_std is not null
+        group by first_std having count(distinct last_std) >= {COMMON_NAME}
+    )
     select e.rid_l, e.rid_r from {edges} e
     join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
-    where e.weight > {TWIN_WEIGHT} {_some(again)}
-      and (l.birth_order <> r.birth_order or (
+    where (l.birth_order <> r.birth_order or (
         abs(date_diff('day', l.birth_date, r.birth_date)) <= 1
-        and e.g_given_name >= {unlike - 2}
         and length(l.first_std) > 1 and length(r.first_std) > 1
-        and jaro_winkler_similarity(l.first_std, r.first_std) < 0.8
         and l.first_std is distinct from r.middle_std and l.middle_std is distinct from r.first_std
         and list_has_any(l.last_forms, r.last_forms)
         and (l.is_child or r.is_child)
-        and l.ssn is distinct from r.ssn and l.medicaid_id is distinct from r.medicaid_id))
-      and (l.ssn is null or r.ssn is null or l.ssn <> r.ssn)
+        and coalesce(l.medicaid_id <> r.medicaid_id, true)
+        and (
+            (e.g_given_name >= {unlike - 1} and jaro_winkler_similarity(l.first_std, r.first_std) < 0.8)
+            or (e.g_given_name >= {other_form} and (
+                coalesce(e.g_ssn = {UNLIKE["ssn"]}, false)
+                or (l.source_system = r.source_system and (
+                    coalesce(e.g_medicaid_id = {UNLIKE["medicaid_id"]}, false)
+                    or (l.first_std in (select name from common) and r.first_std in (select name from common)
+                        and not list_contains(l.first_forms, r.first_std)
+                        and not list_contains(r.first_forms, l.first_std))))))))
+      )
+      and coalesce(l.ssn <> r.ssn, true) {_some(again)}
     """)
     con.execute(f"""
-    update {edges} e set weight = {TWIN_WEIGHT}, evidence = 'twin'
+    update {edges} e set weight = least(weight, {TWIN_WEIGHT}), evidence = 'twin'
     from kw_twins t where e.rid_l = t.rid_l and e.rid_r = t.rid_r
     """)
     return int(con.execute("select count(*) from kw_twins").fetchall()[0][0])
 
 
+#: Years between the births of two people of one name, written SR and JR.
+GENERATION = 12
 #: Where the model finds fewer true pairs than this a generation apart, birth dates can be trusted that far.
 TRUSTED_DATES = 0.015
 DOUBTFUL_WEIGHT = -1.0
+#: Where the model finds fewer true pairs than this with unlike numbers of both kinds, numbers can be trusted that far.
+TRUSTED_NUMBERS = 0.01
 
 
 def _generation_apart() -> int:
@@ -76,12 +101,13 @@ def _relatives_are_two(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def separate_generations(
-    con: duckdb.DuckDBPyConnection, edges: str, mixtures: dict[str, Mixture], again: bool = False
+    con: duckdb.DuckDBPyConnection, edges: str, mixtures: dict[str, Mixture], join: float, again: bool = False
 ) -> int:
     """A record whose role is adult is not a child under seven, whatever the names say: SAM and his father SAM.
 
-    Two EARLs of one address born a generation apart, with no number in common, are left to a reviewer, unless the
-    birth dates of these files are too poor to tell.
+    Nor is ROBERT SR the ROBERT JR born a generation later, unless they have a number in common. Two EARLs of one
+    address born a generation apart, with no number in common, are left to a reviewer, unless the birth dates of these
+    files are too poor to tell; where other records repeat both birth dates, no third record ties the two together.
 
     Also fills ``constraints`` with what a stated relationship between two records implies: they are two people.
     ``again``: only pairs raised by their relatives since. Returns the number of pairs set apart.
@@ -92,23 +118,61 @@ def separate_generations(
     create or replace table kw_apart as
     select e.rid_l, e.rid_r from {edges} e
     join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
-    where e.weight > {TWIN_WEIGHT} {_some(again)}
-      and ((l.is_child and l.birth_date is not null and r.record_role = 'adult')
-        or (r.is_child and r.birth_date is not null and l.record_role = 'adult'))
+    where ((l.is_child and l.birth_date is not null and r.record_role = 'adult')
+        or (r.is_child and r.birth_date is not null and l.record_role = 'adult')
+        or (l.suffix <> r.suffix and abs(l.birth_year - r.birth_year) >= {GENERATION}
+            and coalesce(l.ssn <> r.ssn, true) and coalesce(l.medicaid_id <> r.medicaid_id, true)))
+      {_some(again)}
     """)
     con.execute(f"""
-    update {edges} e set weight = {TWIN_WEIGHT}, evidence = 'generation'
+    update {edges} e set weight = least(weight, {TWIN_WEIGHT}), evidence = 'generation'
     from kw_apart t where e.rid_l = t.rid_l and e.rid_r = t.rid_r
     """)
     apart = _generation_apart()
     dates = mixtures["adult"].m.get("birth_date")
     if dates is not None and dates[apart] < TRUSTED_DATES:
+        # A birth date that a second record of the person repeats is no slip of the pen.
         con.execute(f"""
-        update {edges} e set weight = {DOUBTFUL_WEIGHT}, evidence = 'generation'
-        where weight > {DOUBTFUL_WEIGHT} {_some(again)} and g_birth_date = {apart}
+        create or replace table kw_dated as
+        select rid_l as rid from {edges} where weight >= {join} and g_birth_date = 0
+        union select rid_r from {edges} where weight >= {join} and g_birth_date = 0
+        """)
+        con.execute(f"""
+        update {edges} e set weight = least(weight, {DOUBTFUL_WEIGHT}),
+            evidence = case when rid_l in (select rid from kw_dated) and rid_r in (select rid from kw_dated)
+                       then 'generation' else 'perhaps_generation' end
+        where evidence <> 'generation' {_some(again)} and g_birth_date = {apart}
           and coalesce(g_ssn, -1) not in (0, 1) and coalesce(g_medicaid_id, -1) <> 0
         """)
     return int(con.execute("select count(*) from kw_apart").fetchall()[0][0])
+
+
+def separate_numbers(
+    con: duckdb.DuckDBPyConnection, edges: str, mixtures: dict[str, Mixture], again: bool = False
+) -> int:
+    """Two MARIA GARCIAs of one birth date, with unlike numbers of both kinds and unlike homes, are left to a reviewer.
+
+    So are two unnamed children of two homes to whom one source gave two Medicaid numbers: nothing says who either is.
+    Not where these files' numbers are so poor that the model finds true pairs like this. ``again``: only pairs raised
+    by their relatives since. Returns the number of pairs set apart.
+    """
+    shares = [mixtures["adult"].m.get(name, [1.0])[-1] for name in UNLIKE]
+    if shares[0] * shares[1] > TRUSTED_NUMBERS:
+        return 0
+    con.execute(f"""
+    create or replace table kw_numbers as
+    select e.rid_l, e.rid_r from {edges} e
+    join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
+    where l.medicaid_id <> r.medicaid_id and coalesce(l.ssn <> r.ssn, true) and coalesce(e.g_address, 9) > 1
+      and ((e.g_medicaid_id = {UNLIKE["medicaid_id"]} and e.g_ssn = {UNLIKE["ssn"]})
+        or (l.source_system = r.source_system and l.first_std is null and r.first_std is null))
+      and e.evidence not in {in_list(TWO_PEOPLE)} {_some(again)}
+    """)
+    con.execute(f"""
+    update {edges} e set weight = least(weight, {DOUBTFUL_WEIGHT}), evidence = 'numbers'
+    from kw_numbers t where e.rid_l = t.rid_l and e.rid_r = t.rid_r
+    """)
+    return int(con.execute("select count(*) from kw_numbers").fetchall()[0][0])
 
 
 def written_twice(con: duckdb.DuckDBPyConnection, duplicate_free: tuple[str, ...]) -> int:
@@ -182,7 +246,7 @@ def form(
     joined = " left join published a on a.rid = e.rid_l left join published b on b.rid = e.rid_r" if bonus else ""
     apart = _generation_apart()
     data = con.execute(
-        f"select e.rid_l, e.rid_r, case when e.evidence in ('twin', 'generation') or e.g_birth_date = {apart} "
+        f"select e.rid_l, e.rid_r, case when e.evidence in {in_list(TWO_PEOPLE)} or e.g_birth_date = {apart} "
         f"then e.weight{extra} else greatest(e.weight{extra}, {join - MOST_AGAINST}) end as weight "
         f"from {edges} e{joined} order by e.rid_l, e.rid_r"
     ).fetchnumpy()
@@ -190,15 +254,17 @@ def form(
     right = np.searchsorted(rids, np.asarray(data["rid_r"], dtype=np.int64))
     weight = np.asarray(data["weight"], dtype=np.float64)
     said: dict[str, NDArray[np.int64]] = {}
-    for kind in ("must", "cannot"):
-        pairs = con.execute(
-            "select distinct least(rid_a, rid_b) as a, greatest(rid_a, rid_b) as b from constraints "
-            "semi join records ra on ra.rid = rid_a semi join records rb on rb.rid = rid_b "
-            f"where kind = '{kind}' and rid_a <> rid_b order by 1, 2"
-        ).fetchnumpy()
+    told = (
+        "select distinct least(rid_a, rid_b) as a, greatest(rid_a, rid_b) as b from constraints "
+        "semi join records ra on ra.rid = rid_a semi join records rb on rb.rid = rid_b "
+        "where kind = '{}' and rid_a <> rid_b order by 1, 2"
+    )
+    two = f"select rid_l as a, rid_r as b from {edges} where evidence in {in_list(TWO_PEOPLE)} order by 1, 2"
+    for kind, query in (("must", told.format("must")), ("cannot", told.format("cannot")), ("apart", two)):
+        pairs = con.execute(query).fetchnumpy()
         ends = [np.searchsorted(rids, np.asarray(pairs[c], dtype=np.int64)) for c in ("a", "b")]
         said[kind] = np.stack(ends, axis=1)
-    found = cluster(len(rids), left, right, weight, join, source, said["must"], said["cannot"])
+    found = cluster(len(rids), left, right, weight, join, source, **said)
     con.register("kw_people", pa.table({"rid": rids, "person": rids[found.label]}))
     con.execute("create or replace table people as select * from kw_people")
     con.unregister("kw_people")
@@ -228,7 +294,8 @@ def link(
     forget_pools(con)
     summary: dict[str, Any] = {
         "twin_pairs": separate_twins(con, edges),
-        "generation_pairs": separate_generations(con, edges, mixtures),
+        "generation_pairs": separate_generations(con, edges, mixtures, join),
+        "number_pairs": separate_numbers(con, edges, mixtures),
         "written_twice": written_twice(con, duplicate_free),
     }
     return summary | form(con, edges, join, duplicate_free, bonus)
@@ -255,7 +322,8 @@ def link_through_relatives(
             if not changed:
                 break
             summary["twin_pairs"] += separate_twins(con, edges, again=True)
-            summary["generation_pairs"] += separate_generations(con, edges, mixtures, again=True)
+            summary["generation_pairs"] += separate_generations(con, edges, mixtures, join, again=True)
+            summary["number_pairs"] += separate_numbers(con, edges, mixtures, again=True)
             summary |= form(con, edges, join, duplicate_free, bonus)
     summary["relational_pairs"] = relational
     return summary

@@ -73,6 +73,13 @@ def _review(con: duckdb.DuckDBPyConnection, card: models.ModelCard, contradictio
     con.execute("create or replace table kw_bad (rid_l bigint, rid_r bigint)")
     if contradictions:
         con.executemany("insert into kw_bad values (?, ?)", [[min(p), max(p)] for p in contradictions])
+    # A child and an adult whom a source states as each other's relatives are no question.
+    con.execute("""
+    create or replace temp table kw_parents as
+    select distinct least(rid_a, rid_b) as rid_l, greatest(rid_a, rid_b) as rid_r from stated
+    join records a on a.rid = rid_a join records b on b.rid = rid_b
+    where a.is_child <> b.is_child and relationship not in ('other', 'relative_of')
+    """)
     low, high = card.thresholds.review_low, card.thresholds.review_high
     con.execute(f"""
     create or replace table review as
@@ -88,8 +95,10 @@ def _review(con: duckdb.DuckDBPyConnection, card: models.ModelCard, contradictio
         select 3, 'twin', rid_l, rid_r, weight from edges where evidence = 'twin'
         union all
         select 4, 'refused_by_constraint', rid_l, rid_r, weight from refused
+        anti join kw_parents using (rid_l, rid_r)
         union all
-        select 5, 'uncertain', rid_l, rid_r, weight from edges where weight between {low} and {high}
+        select 5, 'uncertain', rid_l, rid_r, weight from edges anti join kw_parents using (rid_l, rid_r)
+        where weight between {low} and {high}
     ), one as (
         select *, row_number() over (partition by rid_l, rid_r order by rank) as nth from found
     )

@@ -15,6 +15,7 @@ def run(
     source: list[int] | None = None,
     must: list[tuple[int, int]] | None = None,
     cannot: list[tuple[int, int]] | None = None,
+    apart: list[tuple[int, int]] | None = None,
 ) -> list[int]:
     found = cluster(
         n,
@@ -25,6 +26,7 @@ def run(
         np.array(source or [-1] * n, dtype=np.int64),
         np.array(must or [], dtype=np.int64).reshape(-1, 2),
         np.array(cannot or [], dtype=np.int64).reshape(-1, 2),
+        np.array(apart or [], dtype=np.int64).reshape(-1, 2),
     )
     return [int(x) for x in found.label]
 
@@ -59,9 +61,24 @@ def test_must_against_cannot_is_reported_and_not_obeyed() -> None:
         np.array([-1, -1, -1], dtype=np.int64),
         np.array([(0, 1), (1, 2)], dtype=np.int64),
         np.array([(0, 2)], dtype=np.int64),
+        np.empty((0, 2), dtype=np.int64),
     )
     assert found.contradictions == [(1, 2)]
     assert [int(x) for x in found.label] == [0, 0, 2]
+
+
+def test_pairs_kept_apart_stay_apart_unless_a_must_says_otherwise() -> None:
+    assert run(3, [(0, 1, 9.0), (1, 2, 5.0)], apart=[(0, 2)]) == [0, 0, 2]
+    assert run(3, [(0, 1, 9.0), (1, 2, 5.0)], must=[(0, 2)], apart=[(0, 2)]) == [0, 0, 0]
+
+
+def test_who_could_as_well_be_the_one_as_the_other_is_neither() -> None:
+    # 0 and 1 are one mother, 2 is her daughter of the same name, 3 does not say when it was born.
+    family = [(0, 1, 12.0), (0, 2, -1.0), (1, 2, -1.0), (0, 3, 7.0), (1, 3, 7.0)]
+    assert run(4, [*family, (2, 3, 7.0)], apart=[(0, 2), (1, 2)]) == [0, 0, 2, 3]
+    assert run(4, [*family, (2, 3, 6.5)], apart=[(0, 2), (1, 2)]) == [0, 0, 2, 3]
+    assert run(4, [*family, (2, 3, 4.0)], apart=[(0, 2), (1, 2)]) == [0, 0, 2, 0], "she is three bits likelier"
+    assert run(4, [*family, (2, 3, 7.0)]) == [0, 0, 0, 0], "nobody said that they are two"
 
 
 def test_equal_weights_are_decided_by_the_smaller_key() -> None:

@@ -177,6 +177,91 @@ def named(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict
             address_role="placement",
             **child,
         ),
+        # Twins of like names, each with two numbers; in the third system neither has one.
+        *(
+            person(system, name.lower(), name, "WHITCOMB", "2021-06-05", sex="F", **OAK, **child, **numbers)
+            for name, ssn, number in (("EMMA", "412557801", "K90000010"), ("EMILY", "537190264", "Q41100017"))
+            for system, numbers in (
+                ("medicaid", {"ssn": ssn, "medicaid_id": number}),
+                ("child_welfare", {"ssn": ssn}),
+                ("behavioral_health", {}),
+            )
+        ),
+        # Twins with names in one system, and without in another: nothing says which is which.
+        *(
+            person("child_welfare", name.lower(), name, "CULPEPPER", "2022-05-20", sex="M", **ELM, **child)
+            for name in ("EZRA", "TOBIAS")
+        ),
+        *(
+            person(
+                "medicaid",
+                f"culpepper-{order}",
+                f"BABY BOY {order}",
+                "CULPEPPER",
+                "2022-05-20",
+                sex="M",
+                **ELM,
+                **child,
+            )
+            for order in ("A", "B")
+        ),
+        # Carmen and her daughter of the same name at one address, and a court record that gives no birth date.
+        *(
+            person(system, key, "CARMEN", "ETSITTY", born, sex="F", **OAK)
+            for key, born in (("carmen", "1975-05-02"), ("carmens-daughter", "1997-11-23"))
+            for system in ("medicaid", "child_welfare")
+        ),
+        person("court", "undated-carmen", "CARMEN", "ETSITTY", None, sex="F", **OAK),
+        # Robert and his son, born on the same day of the year; their social security numbers follow each other.
+        person(
+            "medicaid",
+            "robert-sr",
+            "ROBERT",
+            "ABERCROMBIE",
+            "1970-02-03",
+            sex="M",
+            ssn="288112345",
+            name_suffix="SR",
+            **OAK,
+        ),
+        person("child_welfare", "robert-sr", "ROBERT", "ABERCROMBIE", "1970-02-03", sex="M", ssn="288112345", **OAK),
+        person(
+            "medicaid",
+            "robert-jr",
+            "ROBERT",
+            "ABERCROMBIE",
+            "1993-02-03",
+            sex="M",
+            ssn="288112346",
+            name_suffix="JR",
+            **OAK,
+        ),
+        # Two women of a common name born on one day: other numbers, other homes.
+        person(
+            "medicaid",
+            "maria-1",
+            "MARIA",
+            "GARCIA",
+            "1990-05-05",
+            sex="F",
+            ssn="222334411",
+            medicaid_id="K90000121",
+            **OAK,
+        ),
+        person(
+            "child_welfare",
+            "maria-2",
+            "MARIA",
+            "GARCIA",
+            "1990-05-05",
+            sex="F",
+            ssn="519027765",
+            medicaid_id="R13500774",
+            **ELM,
+        ),
+        # One girl whose given name was mistyped.
+        person("medicaid", "ivy", "IVY", "JENNINGS", "2019-09-04", sex="F", middle_name="PAISLEY", **OAK, **child),
+        person("child_welfare", "ivy", "IYV", "JENNINGS", "2019-09-04", sex="F", middle_name="PAISLEY", **OAK, **child),
         # Kim changed her surname; number and birth date say who she is.
         person("medicaid", "kim", "KIMBERLY", "ASHWORTH", "1991-11-23", sex="F", ssn="411552367", **OAK),
         person("behavioral_health", "kim", "KIM", "VALENZUELA", "1991-11-23", sex="F", ssn="411552367", **ELM),
@@ -206,6 +291,14 @@ def named(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict
         ("medicaid:mia", "child_welfare:mia"),
         ("medicaid:rosa", "child_welfare:rosa"),
         ("medicaid:kim", "behavioral_health:kim"),
+        ("medicaid:emma", "child_welfare:emma"),
+        ("medicaid:emma", "behavioral_health:emma"),
+        ("medicaid:emily", "child_welfare:emily"),
+        ("medicaid:emily", "behavioral_health:emily"),
+        ("medicaid:carmen", "child_welfare:carmen"),
+        ("medicaid:carmens-daughter", "child_welfare:carmens-daughter"),
+        ("medicaid:robert-sr", "child_welfare:robert-sr"),
+        ("medicaid:ivy", "child_welfare:ivy"),
     ],
 )
 def test_one_person_in_two_systems(named: tuple[dict[str, str], Path], one: str, other: str) -> None:
@@ -221,6 +314,17 @@ def test_one_person_in_two_systems(named: tuple[dict[str, str], Path], one: str,
         ("medicaid:earl-senior", "behavioral_health:earl-junior"),
         ("medicaid:dana", "child_welfare:danas-baby"),
         ("child_welfare:noah", "child_welfare:liam"),
+        ("medicaid:emma", "medicaid:emily"),
+        ("behavioral_health:emma", "child_welfare:emily"),
+        ("child_welfare:ezra", "child_welfare:tobias"),
+        ("medicaid:culpepper-A", "medicaid:culpepper-B"),
+        ("medicaid:culpepper-A", "child_welfare:ezra"),
+        ("medicaid:culpepper-A", "child_welfare:tobias"),
+        ("medicaid:carmen", "medicaid:carmens-daughter"),
+        ("court:undated-carmen", "medicaid:carmen"),
+        ("court:undated-carmen", "medicaid:carmens-daughter"),
+        ("medicaid:robert-sr", "medicaid:robert-jr"),
+        ("medicaid:maria-1", "child_welfare:maria-2"),
     ],
 )
 def test_two_people_however_alike(named: tuple[dict[str, str], Path], one: str, other: str) -> None:
