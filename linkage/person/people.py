@@ -31,17 +31,19 @@ def _some(again: bool) -> str:
     return f"and e.evidence in {in_list(POOLS)}" if again else ""
 
 
-def separate_twins(con: duckdb.DuckDBPyConnection, edges: str, again: bool = False) -> int:
+def separate_twins(con: duckdb.DuckDBPyConnection, edges: str, join: float, again: bool = False) -> int:
     """The twin rule: born within a day of each other under one surname, two real given names, no number shared.
 
-    The names are unlike; or they are merely not the same (MIA and MYA, EMMA and EMILY) and the two have different
-    numbers, or one source holds both, each under a name that is common in these records and so no slip of the pen.
+    The names are unlike; or they are merely not the same (MIA and MYA, EMMA and EMILY), each common in these records
+    and so no slip of the pen, and the two have different numbers, or one source holds both. Not where one number is
+    held under both names.
     Also two unnamed newborns with different birth orders. Such a pair gets weight -5 and evidence ``twin`` whatever
     else agrees, and a third record does not tie it together. ``again``: only pairs raised by their relatives since.
     Returns the number of pairs.
     """
     levels = BY_NAME["given_name"].all_levels
     other_form = next(i for i, level in enumerate(levels) if "nickname" in level.words)
+    same = next(i for i, level in enumerate(levels) if level.frequency_of)
     unlike = len(levels) - 1
     con.execute(f"""
     create or replace table kw_twins as
@@ -60,16 +62,37 @@ def separate_twins(con: duckdb.DuckDBPyConnection, edges: str, again: bool = Fal
         and coalesce(l.medicaid_id <> r.medicaid_id, true)
         and (
             (e.g_given_name >= {unlike - 1} and jaro_winkler_similarity(l.first_std, r.first_std) < 0.8)
-            or (e.g_given_name >= {other_form} and (
-                coalesce(e.g_ssn = {UNLIKE["ssn"]}, false)
-                or (l.source_system = r.source_system and (
-                    coalesce(e.g_medicaid_id = {UNLIKE["medicaid_id"]}, false)
-                    or (l.first_std in (select name from common) and r.first_std in (select name from common)
-                        and not list_contains(l.first_forms, r.first_std)
-                        and not list_contains(r.first_forms, l.first_std))))))))
-      )
+            or (e.g_given_name >= {other_form}
+                and (e.g_given_name = {other_form}
+                    or (l.first_std in (select name from common) and r.first_std in (select name from common)))
+                and (coalesce(e.g_ssn = {UNLIKE["ssn"]}, false)
+                    or (l.source_system = r.source_system and (
+                        coalesce(e.g_medicaid_id = {UNLIKE["medicaid_id"]}, false)
+                        or (not list_contains(l.first_forms, r.first_std)
+                            and not list_contains(r.first_forms, l.first_std)))))))))
       and coalesce(l.ssn <> r.ssn, true) {_some(again)}
     """)
+    # One number under both names: one child, one of whose names is wrong.
+    con.execute(f"""
+    create or replace table kw_one_child as
+    with sure as (select rid_l, rid_r from {edges} where weight >= {join} and g_given_name = {same}),
+    named as (select rid_l as rid, rid_r as also from sure union all select rid_r, rid_l from sure),
+    numbered as (
+        select rid_l, rid_r from {edges} where g_ssn = 0 or g_medicaid_id = 0
+        union select e.rid_l, e.rid_r from {edges} e
+        join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
+        -- A slip of the pen, too; but the numbers of twins may follow each other.
+        where e.g_ssn = 1 and abs(try_cast(l.ssn as bigint) - try_cast(r.ssn as bigint)) >= 10),
+    one as (
+        select rid_l, rid_r, rid_l as rid from kw_twins
+        union select t.rid_l, t.rid_r, n.also from kw_twins t join named n on n.rid = t.rid_l),
+    other as (
+        select rid_l, rid_r, rid_r as rid from kw_twins
+        union select t.rid_l, t.rid_r, n.also from kw_twins t join named n on n.rid = t.rid_r)
+    select distinct a.rid_l, a.rid_r from one a join other b using (rid_l, rid_r)
+    join numbered n on n.rid_l = least(a.rid, b.rid) and n.rid_r = greatest(a.rid, b.rid)
+    """)
+    con.execute("delete from kw_twins t using kw_one_child c where c.rid_l = t.rid_l and c.rid_r = t.rid_r")
     con.execute(f"""
     update {edges} e set weight = least(weight, {TWIN_WEIGHT}), evidence = 'twin'
     from kw_twins t where e.rid_l = t.rid_l and e.rid_r = t.rid_r
@@ -293,7 +316,7 @@ def link(
     """Form people from what their own records say: the first look."""
     forget_pools(con)
     summary: dict[str, Any] = {
-        "twin_pairs": separate_twins(con, edges),
+        "twin_pairs": separate_twins(con, edges, join),
         "generation_pairs": separate_generations(con, edges, mixtures, join),
         "number_pairs": separate_numbers(con, edges, mixtures),
         "written_twice": written_twice(con, duplicate_free),
@@ -321,7 +344,7 @@ def link_through_relatives(
             relational += changed
             if not changed:
                 break
-            summary["twin_pairs"] += separate_twins(con, edges, again=True)
+            summary["twin_pairs"] += separate_twins(con, edges, join, again=True)
             summary["generation_pairs"] += separate_generations(con, edges, mixtures, join, again=True)
             summary["number_pairs"] += separate_numbers(con, edges, mixtures, again=True)
             summary |= form(con, edges, join, duplicate_free, bonus)

@@ -14,7 +14,7 @@ from linkage_helpers import CUT, write_table
 from typer.testing import CliRunner
 
 import linkage
-from linkage.person.people import form
+from linkage.person.people import form, separate_twins
 from linkage.store import connect, read_json
 from pipelines.cli import app
 
@@ -452,4 +452,27 @@ def test_one_mistake_is_not_counted_once_per_record(why: str, evidence: str, bir
     """)
     form(con, "edges", 0.0, ())
     assert [p for (p,) in con.execute("select person from people order by rid").fetchall()] == people, why
+    con.close()
+
+
+def test_one_number_held_under_both_names_is_one_child_and_no_twins() -> None:
+    con = connect()
+    con.execute("""
+    create table records as
+    select rid, system as source_system, first as first_std, 'WASHBURNE' as last_std, null::varchar as middle_std,
+        date '2020-10-04' as birth_date, null::varchar as birth_order, ['WASHBURNE'] as last_forms,
+        [first] as first_forms, true as is_child, ssn, null::varchar as medicaid_id
+    from (values (1, 'a', 'CHARLOTTE', '320958912'), (2, 'b', 'JESSICA', '718204433'), (3, 'c', 'JESSICA', '320958912'))
+        as t(rid, system, first, ssn)
+    """)
+    con.execute("""
+    create table edges as select * from (values
+        (1, 2, 3.0, 'pair', 6, 3, -1), (1, 3, 8.0, 'pair', 6, 0, -1), (2, 3, 9.0, 'pair', 1, 3, -1)
+    ) as t(rid_l, rid_r, weight, evidence, g_given_name, g_ssn, g_medicaid_id)
+    """)
+    assert separate_twins(con, "edges", 0.0) == 0
+    # Without the record that ties them, another name and another number are another child.
+    con.execute("delete from edges where rid_r = 3")
+    assert separate_twins(con, "edges", 0.0) == 1
+    assert con.execute("select weight, evidence from edges").fetchall() == [(-5.0, "twin")]
     con.close()
