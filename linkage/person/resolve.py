@@ -92,7 +92,8 @@ def _review(con: duckdb.DuckDBPyConnection, card: models.ModelCard, contradictio
           and l.dob <> r.dob and l.first_std <> r.first_std
           and coalesce(e.g_given_name, 9) >= 5 and coalesce(e.g_birth_date, 9) >= 5
         union all
-        select 3, 'twin', rid_l, rid_r, weight from edges where evidence = 'twin'
+        -- What weighed less before the rule spoke was no question.
+        select 3, 'twin', rid_l, rid_r, weight from edges where evidence = 'twin' and weight >= {people.TWIN_WEIGHT}
         union all
         select 4, 'refused_by_constraint', rid_l, rid_r, weight from refused
         anti join kw_parents using (rid_l, rid_r)

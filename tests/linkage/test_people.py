@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import linkage_population
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 import linkage
 from linkage.person.people import form, separate_twins
+from linkage.person.resolve import _review
 from linkage.store import connect, read_json
 from pipelines.cli import app
 
@@ -475,4 +477,27 @@ def test_one_number_held_under_both_names_is_one_child_and_no_twins() -> None:
     con.execute("delete from edges where rid_r = 3")
     assert separate_twins(con, "edges", 0.0) == 1
     assert con.execute("select weight, evidence from edges").fetchall() == [(-5.0, "twin")]
+    con.close()
+
+
+def test_neither_a_stated_parent_nor_twins_the_model_tells_apart_are_asked_about() -> None:
+    con = connect()
+    con.execute("""
+    create table records as
+    select range as rid, 'a' as source_system, range::varchar as source_record_id, range % 2 = 1 as is_child,
+        null::varchar as ssn, null::varchar as medicaid_id, null::varchar as dob, null::varchar as first_std
+    from range(8)
+    """)
+    con.execute("create table people as select rid, rid as person from records")
+    con.execute("create table stated as select 0 as rid_a, 1 as rid_b, 'father_of' as relationship")
+    con.execute("create table refused (rid_l bigint, rid_r bigint, weight double)")
+    con.execute("""
+    create table edges as select *, 0 as g_given_name, 0 as g_birth_date from (values
+        (0, 1, 0.5, 'pair'), (2, 3, 0.5, 'pair'), (4, 5, -5.0, 'twin'), (6, 7, -9.0, 'twin')
+    ) as t(rid_l, rid_r, weight, evidence)
+    """)
+    card: Any = SimpleNamespace(thresholds=SimpleNamespace(review_low=-3.0, review_high=2.5))
+    _review(con, card, [])
+    asked = con.execute("select reason, source_record_id_a from review order by 2").fetchall()
+    assert asked == [("uncertain", "2"), ("twin", "4")]
     con.close()
