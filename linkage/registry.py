@@ -19,7 +19,6 @@ record (people) or a person (families); the registry does not care.
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import hmac
 import os
@@ -29,12 +28,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from linkage.store import quoted
 
-_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ")
+_CROCKFORD = np.frombuffer(b"0123456789ABCDEFGHJKMNPQRSTVWXYZ", dtype=np.uint8)
 _SCHEMA = pa.schema(
     [
         ("sequence", pa.int64()),
@@ -61,9 +61,11 @@ def mint(secret: bytes, kind: str, counter: int, count: int = 1) -> list[str]:
         one = keyed.copy()
         one.update(b"%d" % number)
         digests.append(one.digest()[:20])
-    # Twenty bytes are 32 characters of base32 without a rest: all digests are written at once.
-    text = base64.b32encode(b"".join(digests)).translate(_CROCKFORD).decode()
-    return [text[at : at + 26] for at in range(0, len(text), 32)]
+    # Twenty-six characters are 130 bits: all digests are written at once.
+    bits = np.unpackbits(np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(count, 20), axis=1)[:, :130]
+    fives = bits.reshape(count, 26, 5) @ np.array([16, 8, 4, 2, 1], dtype=np.uint8)
+    text = _CROCKFORD[fives].tobytes().decode()
+    return [text[at : at + 26] for at in range(0, len(text), 26)]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import cache
 
 import duckdb
+import pyarrow as pa
 from nicknames import name_triplets
 
 from linkage import placeholders
@@ -234,9 +235,7 @@ def install(con: duckdb.DuckDBPyConnection) -> None:
     ]
     for macro in macros:
         con.execute(f"create or replace macro {macro}")
-    con.execute("create or replace table kw_nicknames (name varchar, formal varchar)")
-    forms = nickname_forms()
-    con.execute(
-        "insert into kw_nicknames select unnest(?::varchar[]), unnest(?::varchar[])",
-        [[n for n, _ in forms], [f for _, f in forms]],
-    )
+    names, formals = zip(*nickname_forms(), strict=True)
+    con.register("kw_nicknames_in", pa.table({"name": names, "formal": formals}))
+    con.execute("create or replace table kw_nicknames as select * from kw_nicknames_in")
+    con.unregister("kw_nicknames_in")

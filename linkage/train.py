@@ -29,26 +29,17 @@ SAMPLED_PAIRS = 120_000
 MIN_CHILDREN = 400
 
 
-def _fit_model(
-    con: duckdb.DuckDBPyConnection, scorer: Scorer, kind: str, pairs: str, duplicate_free: tuple[str, ...]
-) -> Mixture:
+def _fit_model(con: duckdb.DuckDBPyConnection, scorer: Scorer, kind: str, duplicate_free: tuple[str, ...]) -> Mixture:
     where = {"adult": "not is_child", "child": "is_child", "every": "true"}[kind]
     comparisons = choose(con, where)
     names = [c.name for c in comparisons]
-    model_of = {"adult": "not (l.is_child or r.is_child)", "child": "(l.is_child or r.is_child)", "every": "true"}[kind]
-    con.execute(f"""
-    create or replace table kw_train as
-    select p.rid_l, p.rid_r from {pairs} p join (select rid, is_child from records) l on l.rid = p.rid_l
-    join (select rid, is_child from records) r on r.rid = p.rid_r
-    where {model_of}
-    """)
-    n_pairs = con.execute("select count(*) from kw_train").fetchall()[0][0]
+    model_of = {"adult": "not is_child_pair", "child": "is_child_pair", "every": "true"}[kind]
+    n_pairs = con.execute(f"select count(*) from kw_pairs where {model_of}").fetchall()[0][0]
     keep = max(1, -(-n_pairs // MAX_TRAINING_PAIRS))
-    if keep > 1:
-        con.execute(f"create or replace table kw_train as select * from kw_train where hash(rid_l, rid_r) % {keep} = 0")
-    scorer.levels(comparisons, "kw_train", "kw_seen")
-    seen = scorer.patterns("kw_seen", names)
-    seen = (seen[0], seen[1] * (n_pairs / max(float(seen[1].sum()), 1.0)))
+    con.execute(
+        f"create or replace table kw_train as "
+        f"select rid_l, rid_r from kw_pairs where {model_of} and hash(rid_l, rid_r) % {keep} = 0"
+    )
     # Everybody in a drawn order beside everybody in the same order, moved on: each pair is drawn by itself. The child
     # model also meets pairs of a child and an adult, so its strangers are children against anybody.
     con.execute(f"""
@@ -63,8 +54,11 @@ def _fit_model(
     select distinct least(a.rid, b.rid) as rid_l, greatest(a.rid, b.rid) as rid_r
     from drawn a join other b on b.i = a.j where a.rid <> b.rid
     """)
-    scorer.levels(comparisons, "kw_sample", "kw_strangers")
-    strangers: tuple[Ints, Floats] = scorer.patterns("kw_strangers", names)
+    con.execute("create or replace table kw_looked as from kw_train union from kw_sample")
+    scorer.levels(comparisons, "kw_looked", "kw_levels")
+    seen = scorer.patterns("(from kw_levels semi join kw_train using (rid_l, rid_r))", names)
+    seen = (seen[0], seen[1] * (n_pairs / max(float(seen[1].sum()), 1.0)))
+    strangers: tuple[Ints, Floats] = scorer.patterns("(from kw_levels semi join kw_sample using (rid_l, rid_r))", names)
     n = con.execute(f"select count(*) from records where {where}").fetchall()[0][0]
     everybody = con.execute("select count(*) from records").fetchall()[0][0]
     total = n * (n - 1) / 2 + (n * (everybody - n) if kind == "child" else 0)
@@ -137,13 +131,19 @@ def train_on(
     scorer = Scorer(con)
     scorer.save_frequencies(path / "frequencies")
     report = block(con, duplicate_free)
+    con.execute("""
+    create or replace table kw_pairs as
+    select p.rid_l, p.rid_r, l.is_child or r.is_child as is_child_pair
+    from pairs p join records l on l.rid = p.rid_l join records r on r.rid = p.rid_r
+    """)
     n_children = con.execute("select count(*) from records where is_child").fetchall()[0][0]
     n = con.execute("select count(*) from records").fetchall()[0][0]
     if n_children >= MIN_CHILDREN and n - n_children >= MIN_CHILDREN:
-        mixtures = {k: _fit_model(con, scorer, k, "pairs", duplicate_free) for k in ("adult", "child")}
+        mixtures = {k: _fit_model(con, scorer, k, duplicate_free) for k in ("adult", "child")}
     else:
-        one = _fit_model(con, scorer, "every", "pairs", duplicate_free)
+        one = _fit_model(con, scorer, "every", duplicate_free)
         mixtures = {"adult": one, "child": one}
+    con.execute("drop table kw_pairs")
     edge_work.score_pairs(con, scorer, mixtures, "pairs", "edges", "pair")
     weights = np.asarray(con.execute("select weight from edges").fetchnumpy()["weight"], dtype=np.float64)
     join, how = choose_threshold(weights)

@@ -15,7 +15,7 @@ from linkage.person.comparisons import BY_NAME
 from linkage.person.mixture import Mixture
 from linkage.person.relational import POOLS, apply_pools, forget_pools, people_changed
 from linkage.person.scoring import Scorer
-from linkage.store import in_list
+from linkage.store import in_list, quoted
 
 TWIN_WEIGHT = -5.0
 #: Evidence that says who the other one is: such a pair is never tied together by a third record.
@@ -45,12 +45,14 @@ def separate_twins(con: duckdb.DuckDBPyConnection, edges: str, join: float, agai
     other_form = next(i for i, level in enumerate(levels) if "nickname" in level.words)
     same = next(i for i, level in enumerate(levels) if level.frequency_of)
     unlike = len(levels) - 1
-    con.execute(f"""
-    create or replace table kw_twins as
-    with common as (
+    if not again:
+        con.execute(f"""
+        create or replace table kw_common as
         select first_std as name from records where first_std is not null
         group by first_std having count(distinct last_std) >= {COMMON_NAME}
-    )
+        """)
+    con.execute(f"""
+    create or replace table kw_twins as
     select e.rid_l, e.rid_r from {edges} e
     join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
     where (l.birth_order <> r.birth_order or (
@@ -64,7 +66,7 @@ def separate_twins(con: duckdb.DuckDBPyConnection, edges: str, join: float, agai
             (e.g_given_name >= {unlike - 1} and jaro_winkler_similarity(l.first_std, r.first_std) < 0.8)
             or (e.g_given_name >= {other_form}
                 and (e.g_given_name = {other_form}
-                    or (l.first_std in (select name from common) and r.first_std in (select name from common)))
+                    or (l.first_std in (select name from kw_common) and r.first_std in (select name from kw_common)))
                 and (coalesce(e.g_ssn = {UNLIKE["ssn"]}, false)
                     or (l.source_system = r.source_system and (
                         coalesce(e.g_medicaid_id = {UNLIKE["medicaid_id"]}, false)
@@ -259,12 +261,11 @@ def form(
     per pair, one mistake would outvote what does agree. So disagreement counts at most ``MOST_AGAINST`` a pair. Where
     it says who the other one is (a twin, somebody a generation apart) it counts in full.
     """
-    nodes = con.execute("select rid, source_system from records order by rid").fetchnumpy()
-    rids = np.asarray(nodes["rid"], dtype=np.int64)
-    names = np.asarray(nodes["source_system"], dtype=object)
-    source = np.full(len(rids), -1, dtype=np.int64)
-    for number, system in enumerate(sorted(duplicate_free)):
-        source[names == system] = number
+    # The number of a duplicate-free source, or -1.
+    vouching = ", ".join(quoted(system) for system in sorted(duplicate_free))
+    own = f"coalesce(list_position([{vouching}]::varchar[], source_system), 0)::bigint - 1"
+    nodes = con.execute(f"select rid, {own} as source from records order by rid").fetchnumpy()
+    rids, source = (np.asarray(nodes[name], dtype=np.int64) for name in ("rid", "source"))
     extra = f" + case when a.person_id = b.person_id then {bonus} else 0 end" if bonus else ""
     joined = " left join published a on a.rid = e.rid_l left join published b on b.rid = e.rid_r" if bonus else ""
     apart = _generation_apart()
