@@ -13,42 +13,43 @@
     {{- written | join(", ") or "null" -}}
 {%- endmacro %}
 
-{#- True when a diagnosis of the claim line is in the code list ``name``. -#}
-{% macro has_diagnosis(name) -%}
-    (
-        {%- for n in range(1, 13) -%}
-            coalesce(upper(dx{{ n }}) in ({{ diagnosis_codes(name) }}), false) {{- " or " if not loop.last }}
-        {%- endfor -%}
-    )
+{#- True for the rows of the people in the CTE ``people``. With a condition of its own on that side DuckDB passes over
+    the others while it reads. -#}
+{% macro is_of(people) -%}
+    person_id in (select of.person_id from {{ people }} as of where of.person_id is not null)
 {%- endmacro %}
 
 {#-
-    True when the claim line is an appointment of ``domain``, SUD or MH. By its procedure; psychotherapy with a diagnosis of
-    substance use (F10 to F19 but nicotine, F17) is one for substance use, as in MED-04, beside being one for mental health.
+    Rows (person_id, dos_from) of the claim lines from ``from_day`` on that are an appointment of ``domain``, SUD or MH, of
+    the people in the CTE ``people``. By their procedure; psychotherapy with a diagnosis of substance use (F10 to F19 but
+    nicotine, F17) is one for substance use, as in MED-04, beside being one for mental health. A line may come twice.
 -#}
-{% macro is_appointment(domain) -%}
-    {%- if domain == "MH" -%} coalesce(cpt_hcpcs in ({{ codes("mh_procedure_codes") }}), false)
-    {%- else -%}
-        (
-            coalesce(cpt_hcpcs in ({{ codes("sud_procedure_codes") }}), false)
-            or case
-                when cpt_hcpcs in ({{ codes("iet_codes_with_diagnosis") }})
-                then
-                    {%- for n in range(1, 13) %}
-                        coalesce(upper(dx{{ n }}) similar to 'F1[0-689].*', false)
-                        {{- " or " if not loop.last }}
-                    {%- endfor %}
-                else false
-            end
-        )
-    {%- endif -%}
+{% macro appointments(domain, from_day, people) -%}
+    select person_id, dos_from
+    from {{ ref("fct_claim_line") }}
+    where
+        cpt_hcpcs in ({{ codes(domain | lower ~ "_procedure_codes") }})
+        and dos_from >= {{ from_day }}
+        and {{ is_of(people) }}
+    {%- for n in range(1, 13) if domain == "SUD" %}
+        union all
+        select person_id, dos_from
+        from {{ ref("fct_claim_line") }}
+        where
+            dx{{ n }} between 'F10' and 'f19~'
+            and upper(dx{{ n }}) similar to 'F1[0-689].*'
+            and cpt_hcpcs in ({{ codes("iet_codes_with_diagnosis") }})
+            and dos_from >= {{ from_day }}
+            and {{ is_of(people) }}
+    {%- endfor %}
 {%- endmacro %}
 
 {#-
-    Rows (person_id, dos_from) of the claim lines of those days with a diagnosis of the list ``name``. One column after the other: what
-    begins otherwise is passed over in the scan, and empty columns are not read.
+    Rows (person_id, dos_from) of the claim lines of those days with a diagnosis of the list ``name``, of the people in the
+    CTE ``people`` or of all, with ``more`` columns; a line may come more than once. One diagnosis column after the other:
+    what begins otherwise is passed over in the scan, and empty columns are not read.
 -#}
-{% macro lines_with_diagnosis(name, from_day, to_day) -%}
+{% macro lines_with_diagnosis(name, from_day, to_day, people=none, more="") -%}
     {%- set starts = [] -%}
     {%- for code in var(name) -%} {%- do starts.append((code | string)[:3]) -%} {%- endfor -%}
     {%- set first = starts | map("upper") | min -%}
@@ -56,12 +57,13 @@
     {%- set written = diagnosis_codes(name) -%}
     {%- for n in range(1, 13) -%}
         {%- for low, high in [[first, last], [first | lower, last | lower]] %}
-            select person_id, dos_from
+            select person_id, dos_from {{- more }}
             from {{ ref("fct_claim_line") }}
             where
                 dx{{ n }} between '{{ low }}' and '{{ high }}~'
                 and upper(dx{{ n }}) in ({{ written }})
                 and dos_from between {{ from_day }} and {{ to_day }}
+                {%- if people %} and {{ is_of(people) }} {%- endif %}
             {% if not loop.last %}
                 union all
             {% endif %}
@@ -128,6 +130,8 @@
     removed by the last day.
 -#}
 {% macro well_child_rows(metric_id, from_date, to_date, visits_from, least_visits, version) %}
+    {#- Nobody is watched for more than the 36 months that the children are chosen by. -#}
+    {%- set first_day = add_months(first_period_day(), -36) -%}
     with
         periods as ({{ metric_periods() }}),
 
@@ -150,30 +154,37 @@
 
         {{ continuously_enrolled("enrolled", "children", 45) }},
 
-        -- Days with a visit to primary care that is well-child by procedure or diagnosis. Asked of child
-        -- and line
-        -- together: the codes are compared for these children's lines alone.
+        -- Days with a visit to primary care that is well-child by procedure or diagnosis.
+        well_child_lines as (
+            select person_id, dos_from, provider_taxonomy
+            from {{ ref("fct_claim_line") }}
+            where
+                cpt_hcpcs in ({{ codes("well_child_codes") }})
+                and dos_from between {{ first_day }} and {{ last_period_day() }}
+                and {{ is_of("children") }}
+            union all
+            {{
+                lines_with_diagnosis(
+                    "well_child_diagnoses",
+                    first_day,
+                    last_period_day(),
+                    people="children",
+                    more=", provider_taxonomy",
+                )
+            }}
+        ),
+
         visits as (
             select distinct c.unit_id, c.visits_from, v.dos_from as visit_date
             from children as c
             inner join
-                {{ ref("fct_claim_line") }} as v
+                well_child_lines as v
                 on c.person_id = v.person_id
                 and v.dos_from between c.visits_from and c.to_date
             where
-                case
-                    when v.dos_from >= c.visits_from
-                    then
-                        (
-                            v.cpt_hcpcs in ({{ codes("well_child_codes") }})
-                            or {{ has_diagnosis("well_child_diagnoses") }}
-                        )
-                        and (
-                            {%- for prefix in var("primary_care_taxonomies") %}
-                                {{ "or " if not loop.first }}v.provider_taxonomy like '{{ prefix }}%'
-                            {%- endfor %}
-                        )
-                end
+                {%- for prefix in var("primary_care_taxonomies") %}
+                    {{ "or " if not loop.first }}v.provider_taxonomy like '{{ prefix }}%'
+                {%- endfor %}
         ),
 
         -- Greedy: 100 x 10000 keeps the count of kept visits above the day of the last one, so that one
@@ -254,7 +265,7 @@
     enrolment that covers the delivery began). A delivery billed as a global package with no visit to be seen is not
     observable.
 -#}
-{% macro delivery_visit_rows(metric_id, visits, packages, in_time, version) %}
+{% macro delivery_visit_rows(metric_id, procedures, packages, in_time, version, diagnoses=none) %}
     with
         periods as ({{ metric_periods() }}),
 
@@ -331,7 +342,7 @@
                     true
                 ) as is_new
             from {{ ref("fct_elig_span") }}
-            where coalesce(lower(benefit_scope) <> 'limited', true)
+            where coalesce(lower(benefit_scope) <> 'limited', true) and {{ is_of("deliveries") }}
         ),
 
         covered as (
@@ -355,14 +366,23 @@
             from deliveries as d
         ),
 
-        -- Asked of delivery and line together: the codes are compared for these mothers' lines alone.
+        {%- set first_visit = first_period_day(-85 - 280) -%}
+        {%- set last_visit = last_period_day(-85 + 84) %}
         visits as (
-            select distinct v.person_id, v.dos_from as visit_date
-            from {{ ref("fct_claim_line") }} as v
-            inner join (select distinct person_id from deliveries) as d on v.person_id = d.person_id
-            where
-                v.dos_from between {{ first_period_day(-85 - 280) }} and {{ last_period_day(-85 + 84) }}
-                and case when d.person_id is not null then {{ visits }} end
+            select distinct person_id, dos_from as visit_date
+            from
+                (
+                    select person_id, dos_from
+                    from {{ ref("fct_claim_line") }}
+                    where
+                        cpt_hcpcs in ({{ codes(procedures) }})
+                        and dos_from between {{ first_visit }} and {{ last_visit }}
+                        and {{ is_of("deliveries") }}
+                    {%- if diagnoses %}
+                        union all
+                        {{ lines_with_diagnosis(diagnoses, first_visit, last_visit, people="deliveries") }}
+                    {%- endif %}
+                )
         ),
 
         packages as (
@@ -370,6 +390,7 @@
             from {{ ref("fct_claim_line") }}
             where
                 cpt_hcpcs in ({{ codes(packages) }})
+                and {{ is_of("deliveries") }}
                 and dos_from between {{ first_period_day(-85 - 7) }} and {{ last_period_day(-85 + 84) }}
         ),
 

@@ -7,7 +7,7 @@
     child out unless ``any_reason``.
 -#}
 {% macro entry_cohort(any_reason=false) %}
-    episodes as ({{ care_episodes() }}),
+    episodes as ({{ care_episodes(only=entered_in_periods()) }}),
 
     periods as ({{ metric_periods() }}),
 

@@ -37,9 +37,10 @@
 
 {#-
     Child and parent of one family: family_id, child_id, parent_id, role, "from", "to" (the parent's days in it).
-    ``children``: a query of the person_id of the children in question, so that no others are looked at.
+    ``children``: a query of the person_id of the children in question, ``families``: of the family_id, so that no others are
+    looked at.
 -#}
-{% macro family_parents(children=none) -%}
+{% macro family_parents(children=none, families=none) -%}
     select
         c.family_id,
         c.person_id as child_id,
@@ -53,34 +54,35 @@
         on c.family_id = p.family_id
         and c.person_id <> p.person_id
         and {{ is_parent_role("p.role") }}
-    where lower(c.role) = 'child' {%- if children %} and c.person_id in ({{ children }}) {%- endif %}
+    where
+        lower(c.role) = 'child'
+        {%- if children %} and c.person_id in ({{ children }}) {%- endif %}
+        {%- if families %}
+            and c.family_id in ({{ families }}) and p.family_id in ({{ families }})
+        {%- endif %}
     group by all
 {%- endmacro %}
 
 {#-
     Days on which a parent of a child cannot be expected: child_id, parent_id, from_date, to_date (half-open; null = open).
     Rights ended, death, and every status in ``statuses``. A parent nobody recorded a status for is expected until a
-    termination petition of the child is granted. ``children``: as for family_parents.
+    termination petition of the child is granted. ``pairs``: the CTE of family_parents in question.
 -#}
-{% macro barred_parents(statuses, children=none) -%}
+{% macro barred_parents(statuses, pairs) -%}
     select person_id as child_id, parent_id, coalesce(from_date, date '1900-01-01') as from_date, to_date
     from {{ ref("fct_parent_status") }}
     where
         upper(status)
         in ('TERMINATED', 'DECEASED' {%- for status in statuses -%}, '{{ status }}' {%- endfor -%})
-        {%- if children %} and person_id in ({{ children }}) {%- endif %}
     union all
     -- A petition that names no parent speaks of every parent of the child.
     select f.child_id, f.parent_id, t.disposition_date, null
     from {{ ref("fct_petition") }} as t
-    inner join
-        ({{ family_parents(children) }}) as f
-        on t.person_id = f.child_id
-        and coalesce(t.parent_id = f.parent_id, true)
+    inner join {{ pairs }} as f on t.person_id = f.child_id and coalesce(t.parent_id = f.parent_id, true)
     where upper(t.petition_type) = 'TPR' and upper(t.result) = 'GRANTED' and t.disposition_date is not null
     union all
     select f.child_id, f.parent_id, p.death_date, null
-    from ({{ family_parents(children) }}) as f
+    from {{ pairs }} as f
     inner join {{ ref("dim_person") }} as p on f.parent_id = p.person_id
     where p.death_date is not null
 {%- endmacro %}

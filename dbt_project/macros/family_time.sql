@@ -15,7 +15,7 @@
     weeks_3, weeks_5 (weeks with at least so many in person), minutes, untimed_sessions. index_date: the first such week.
 -#}
 {% macro family_time_weeks() %}
-    episodes as ({{ care_episodes() }}),
+    episodes as ({{ care_episodes(only=not_over_before_periods()) }}),
 
     -- Spans of weeks: from a Monday to before another.
     periods as (
@@ -26,7 +26,7 @@
         from ({{ metric_periods() }})
     ),
 
-    pairs as ({{ family_parents("select person_id from episodes") }}),
+    pairs as ({{ family_parents("select person_id from episodes where person_id is not null") }}),
 
     together as (
         select
@@ -54,7 +54,7 @@
             coalesce({{ monday_from("b.to_date") }}, date 'infinity') as to_monday
         from (select distinct period_start, period_end, person_id, parent_id from together) as t
         inner join
-            ({{ barred_parents(["NO_CONTACT", "UNLOCATED"], "select person_id from episodes") }}) as b
+            ({{ barred_parents(["NO_CONTACT", "UNLOCATED"], "pairs") }}) as b
             on t.person_id = b.child_id
             and t.parent_id = b.parent_id
     ),

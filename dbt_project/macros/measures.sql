@@ -1,9 +1,10 @@
 {#- What every measure shares: care episodes, site attribution, observability and the standard output row. -#}
 {#-
     Removal episodes as measures see them: known at the cut-off, and ended, without permanency, on the 18th birthday.
-    Columns: removal_id, person_id, county, removal_date, end_date, end_reason, adult_on.
+    Columns: removal_id, person_id, county, removal_date, end_date, end_reason, adult_on. ``only``: a condition on fct_removal
+    r that leaves the others aside.
 -#}
-{% macro care_episodes() -%}
+{% macro care_episodes(only="true") -%}
     select
         removal_id,
         person_id,
@@ -24,8 +25,18 @@
             select r.*, {{ add_months("p.dob", 216) }} as adult_on
             from {{ ref("fct_removal") }} as r
             left join {{ ref("dim_person") }} as p on r.person_id = p.person_id
+            where {{ only }}
         )
     where removal_date <= {{ cutoff() }}
+{%- endmacro %}
+
+{#- Conditions on fct_removal ``r``: entered in a period; not known to be over before the first one begins. -#}
+{% macro entered_in_periods(r="r") -%}
+    {{ r }}.removal_date between {{ first_period_day() }} and {{ last_period_day() }}
+{%- endmacro %}
+
+{% macro not_over_before_periods(r="r") -%}
+    coalesce({{ r }}.discharge_date >= least({{ first_period_day() }}, {{ cutoff() }}), true)
 {%- endmacro %}
 
 {#- Exits that count as permanency (C11). -#}
@@ -74,7 +85,7 @@
             exists (
                 select 1
                 from {{ ref("bridge_source_id") }} as b
-                where b.person_id = {{ person }} and {{ system_name("b.source_system") }} = '{{ system }}'
+                where b.person_id = {{ person }} and {{ is_system("b.source_system", system) }}
             )
         else
             exists (
@@ -84,7 +95,7 @@
                 {%- endif %}
                 where
                     o.person_id = {{ person }}
-                    and {{ system_name("o.source_system") }} = '{{ system }}'
+                    and {{ is_system("o.source_system", system) }}
                     and o.from_date <= {{ from_date }}
                     and coalesce(o.to_date >= {{ to_date }}, true)
             )
@@ -112,7 +123,7 @@
                             true
                         ) as is_apart
                     from {{ ref("fct_observability") }}
-                    where {{ system_name("source_system") }} = '{{ system }}' and from_date is not null
+                    where {{ is_system("source_system", system) }} and from_date is not null
                 )
             window earlier as (partition by person_id order by from_date, until rows unbounded preceding)
         )
@@ -194,11 +205,19 @@
             {%- endif %}
         end as suppress_reason,
         suppress_reason is not null as suppress_flag,
-        b.benchmark_value,
-        b.benchmark_source,
+        b.shown.value as benchmark_value,
+        b.shown.source as benchmark_source,
         {{ cutoff() }} as data_cutoff
         {%- for column in more %}, s.{{ column }}{% endfor %}
-    from {{ summary }} as s
+    from
+        (
+            select
+                *,
+                (metric_id, stratum_type) in (
+                    select (metric_id, stratum_type) from {{ ref("ref_benchmark") }}
+                ) as has_benchmark_of_its_own
+            from {{ summary }}
+        ) as s
     left join
         (
             select
@@ -206,24 +225,20 @@
                 variant,
                 stratum_type,
                 stratum_value,
-                value as benchmark_value,
-                source as benchmark_source,
-                list(stratum_type) over (partition by metric_id) as kinds_of_group
+                first(
+                    {'value':value, 'source':source}
+                    order by is_headline is not false desc, period desc, source
+                ) as shown
             from {{ ref("ref_benchmark") }}
+            group by all
             -- Rows kept for reading beside the measure are never the figure it is held against. A group has
             -- its own.
-            qualify
-                (coalesce(is_headline, true) or stratum_value is not null)
-                and row_number() over (
-                    partition by metric_id, variant, stratum_type, stratum_value
-                    order by is_headline is not false desc, period desc, source
-                )
-                = 1
+            having bool_or(coalesce(is_headline, true)) or stratum_value is not null
         ) as b
         on s.metric_id = b.metric_id
         and coalesce(b.variant = s.variant, true)
         and case
-            when list_contains(b.kinds_of_group, s.stratum_type)
+            when s.has_benchmark_of_its_own
             then b.stratum_type = s.stratum_type and b.stratum_value = s.stratum_value
             else b.stratum_value is null
         end

@@ -26,13 +26,19 @@
 
 {#- Parents of the family who can be expected at each meeting: ftm_id, parent_id, role. ``statuses`` keep one away. -#}
 {% macro expected_parents(meetings, statuses) -%}
-    {%- set families = "select family_id from " ~ meetings -%}
-    {%- set children = "select person_id from " ~ ref("bridge_family_person") ~ " where family_id in (" ~ families ~ ")" %}
-    with barred as materialized({{ barred_parents(statuses, children) }})
+    with
+        pairs as (
+            {{
+                family_parents(
+                    families="select family_id from " ~ meetings ~ " where family_id is not null"
+                )
+            }}
+        ),
+        barred as materialized({{ barred_parents(statuses, "pairs") }})
     select distinct m.ftm_id, f.parent_id, f.role
     from {{ meetings }} as m
     inner join
-        ({{ family_parents(children) }}) as f
+        pairs as f
         on m.family_id = f.family_id
         and coalesce(f.from_date <= m.index_date, true)
         and coalesce(f.to_date > m.index_date, true)
@@ -89,7 +95,9 @@
         ),
 
         members as (
-            select distinct family_id, person_id, lower(role) as role from {{ ref("bridge_family_person") }}
+            select distinct family_id, person_id, lower(role) as role
+            from {{ ref("bridge_family_person") }}
+            where family_id in (select family_id from meetings where family_id is not null)
         ),
 
         -- A need stays open until a service that answers it is completed.

@@ -117,7 +117,7 @@
                                             max(prior_removals) as prior_removals,
                                             bool_or(has_substance_use_reason) as is_substance_use
                                         from {{ ref("fct_removal") }}
-                                        where person_id is not null and removal_date is not null
+                                        where removal_date is not null and {{ is_of(units) }}
                                         group by person_id, removal_date
                                     ) as r
                                     on u.person_id = r.person_id

@@ -59,11 +59,17 @@
     end
 {%- endmacro %}
 
-{#- Families at least two of whose source systems, the court team's own aside, hold a record of a member. ``families``: see
-    family_members. -#}
-{% macro families_in_two_systems(families=none) -%}
+{#- True where ``column`` names ``system``; the same without spelling out every other system. -#}
+{% macro is_system(column, system) -%}
+    {%- set short = {"child_welfare": "cw", "court": "ct", "medicaid": "med", "behavioral_health": "bh"} -%}
+    lower({{ column }}) in ('{{ system }}', '{{ short[system] }}')
+{%- endmacro %}
+
+{#- Families at least two of whose source systems, the court team's own aside, hold a record of a member. ``members``: the
+    CTE of family_members. -#}
+{% macro families_in_two_systems(members) -%}
     select b.family_id
-    from ({{ family_members(families) }}) as b
+    from {{ members }} as b
     inner join {{ ref("bridge_source_id") }} as i on b.person_id = i.person_id
     where {{ system_name("i.source_system") }} <> 'court_team'
     group by b.family_id

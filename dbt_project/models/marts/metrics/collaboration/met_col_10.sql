@@ -5,11 +5,11 @@
 with
     families as ({{ enrolled_families() }}),
 
-    linked_families as ({{ families_in_two_systems("select family_id from families") }}),
+    members as ({{ family_members("select family_id from families where family_id is not null") }}),
 
-    members as ({{ family_members("select family_id from families") }}),
+    linked_families as ({{ families_in_two_systems("members") }}),
 
-    contacts as ({{ system_contacts("select person_id from members") }}),
+    contacts as ({{ system_contacts("select person_id from members where person_id is not null") }}),
 
     known as (
         select

@@ -5,9 +5,9 @@
 with
     periods as ({{ metric_periods() }}),
 
-    linked_families as ({{ families_in_two_systems() }}),
-
     members as ({{ family_members() }}),
+
+    linked_families as ({{ families_in_two_systems("members") }}),
 
     contacts as ({{ system_contacts() }}),
 

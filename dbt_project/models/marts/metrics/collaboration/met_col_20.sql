@@ -6,7 +6,7 @@
 -- the share within
 -- 30 days is over all children.
 with
-    episodes as ({{ care_episodes() }}),
+    episodes as ({{ care_episodes(only=entered_in_periods()) }}),
 
     periods as ({{ metric_periods() }}),
 
@@ -49,6 +49,7 @@ with
     contacts as (
         select person_id, dos_from as contact_date
         from {{ ref("fct_claim_line") }}
+        where {{ is_of("members") }}
         union all
         select person_id, coalesce(first_service_date, admit_date)
         from {{ ref("fct_bh_episode") }}

@@ -27,20 +27,29 @@ with
         where {{ system_name("source_system") }} <> 'court_team'
     ),
 
+    -- Record numbers of the enrolled children, by system.
+    numbers as (
+        select distinct person_id, {{ system_name("source_system") }} as source_system
+        from {{ ref("bridge_source_id") }}
+        where {{ is_of("enrolled") }}
+    ),
+
     known_clients as (
         select distinct b.person_id, e.site_id, e.county
         from enrolled as e
-        inner join ({{ family_members() }}) as b on e.family_id = b.family_id
+        inner join
+            ({{ family_members("select family_id from enrolled where family_id is not null") }}) as b
+            on e.family_id = b.family_id
         inner join
             {{ ref("bridge_source_id") }} as i
             on b.person_id = i.person_id
-            and {{ system_name("i.source_system") }} = 'behavioral_health'
+            and {{ is_system("i.source_system", "behavioral_health") }}
     ),
 
     last_told as (
         select coalesce(max(least(to_date, {{ cutoff() }})), {{ cutoff() }}) as day
         from {{ ref("fct_observability") }}
-        where {{ system_name("source_system") }} = 'behavioral_health'
+        where {{ is_system("source_system", "behavioral_health") }}
     ),
 
     clients as (
@@ -57,8 +66,8 @@ with
             e.county,
             exists (
                 select 1
-                from {{ ref("bridge_source_id") }} as i
-                where i.person_id = e.person_id and {{ system_name("i.source_system") }} = s.source_system
+                from numbers as i
+                where i.person_id = e.person_id and i.source_system = s.source_system
             ) as is_numerator
         from enrolled as e
         cross join systems as s

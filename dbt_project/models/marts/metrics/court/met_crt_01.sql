@@ -2,7 +2,7 @@
 -- court case.
 {%- set limit_days = (var("shelter_hearing_hours") / 24) | round(0, "ceil") | int %}
 with
-    episodes as ({{ care_episodes() }}),
+    episodes as ({{ care_episodes(only=entered_in_periods()) }}),
 
     periods as ({{ metric_periods() }}),
 

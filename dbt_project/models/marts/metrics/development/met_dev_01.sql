@@ -41,7 +41,7 @@ with
         union all
         select person_id, dos_from
         from {{ ref("fct_claim_line") }}
-        where cpt_hcpcs in ({{ codes("developmental_screening_codes") }})
+        where cpt_hcpcs in ({{ codes("developmental_screening_codes") }}) and {{ is_of("children") }}
     ),
 
     units as (

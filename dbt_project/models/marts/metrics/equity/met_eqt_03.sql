@@ -3,7 +3,7 @@
 -- before (of_prior_step). Basis: children with the event in the period; reunified in 12 months and
 -- in care 24 months on are of the children removed in it.
 with
-    episodes as ({{ care_episodes() }}),
+    episodes as ({{ care_episodes(only=entered_in_periods()) }}),
 
     periods as ({{ metric_periods() }}),
 

@@ -2,7 +2,7 @@
 -- waiting is censored at
 -- the end of care or the cut-off.
 with
-    episodes as ({{ care_episodes() }}),
+    episodes as ({{ care_episodes(only=entered_in_periods()) }}),
 
     periods as ({{ metric_periods() }}),
 

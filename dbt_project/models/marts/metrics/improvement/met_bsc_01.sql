@@ -2,7 +2,7 @@
 -- an improvement
 -- cycle in the period, discharged to reunification in it; each child once.
 with
-    episodes as ({{ care_episodes() }}),
+    episodes as ({{ care_episodes(only=not_over_before_periods()) }}),
 
     periods as ({{ metric_periods() }}),
 

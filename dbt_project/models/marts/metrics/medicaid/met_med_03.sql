@@ -32,6 +32,7 @@ with
         where
             cpt_hcpcs in ({{ codes("developmental_screening_codes") }})
             and dos_from between {{ first_period_day(-366) }} and {{ last_period_day() }}
+            and {{ is_of("children") }}
             and not coalesce(
                 list_has_any(
                     string_split(modifiers, ','),

@@ -4,7 +4,7 @@
 {{
     delivery_visit_rows(
         metric_id="MED-07",
-        visits="cpt_hcpcs in (" ~ codes("prenatal_visit_codes") ~ ")",
+        procedures="prenatal_visit_codes",
         packages="prenatal_package_codes",
         in_time="v.visit_date between "
         ~ add_days("d.delivery_date", -280)

@@ -2,10 +2,8 @@
 {{
     delivery_visit_rows(
         metric_id="MED-08",
-        visits="cpt_hcpcs in ("
-        ~ codes("postpartum_visit_codes")
-        ~ ") or "
-        ~ has_diagnosis("postpartum_diagnoses"),
+        procedures="postpartum_visit_codes",
+        diagnoses="postpartum_diagnoses",
         packages="postpartum_package_codes",
         in_time="v.visit_date between "
         ~ add_days("d.delivery_date", 7)

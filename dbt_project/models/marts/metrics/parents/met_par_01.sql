@@ -72,11 +72,7 @@ with
             union all
             -- One visit says nothing of how long the treatment lasts; a month is taken.
             select person_id, null, '{{ domain }}', dos_from, {{ add_days("dos_from", 30) }}
-            from {{ ref("fct_claim_line") }}
-            where
-                {{ is_appointment(domain) }}
-                and dos_from >= {{ first_period_day(-30) }}
-                and person_id in (select n.person_id from needs as n)
+            from ({{ appointments(domain, first_period_day(-30), "needs") }})
         {%- endfor %}
     ),
 

@@ -3,7 +3,7 @@
 -- children under 36 months old. Basis: stock. A discharge on the date is not in care; of several
 -- open episodes the earliest.
 with
-    episodes as ({{ care_episodes() }}),
+    episodes as ({{ care_episodes(only=not_over_before_periods()) }}),
 
     dates as ({{ stock_dates() }}),
 

@@ -1,7 +1,7 @@
 -- PIT-01: children in care on a date. Basis: stock. A discharge on the date is not in care; entry
 -- on it is.
 with
-    episodes as ({{ care_episodes() }}),
+    episodes as ({{ care_episodes(only=not_over_before_periods()) }}),
 
     -- Every 1 January, April, July and October of a period; a one-day period is its own date.
     dates as (

@@ -2,7 +2,7 @@
 -- children living in the jurisdiction on the 1 July of the period, by county, age band and race;
 -- other groups have no population, so no rate.
 with
-    episodes as ({{ care_episodes() }}),
+    episodes as ({{ care_episodes(only=entered_in_periods()) }}),
 
     periods as ({{ metric_periods() }}),
 

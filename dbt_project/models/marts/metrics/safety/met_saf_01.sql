@@ -1,7 +1,7 @@
 -- SAF-01 (CFSR S1): victimizations in care per 100,000 days. Basis: all days in care inside the
 -- period. The report date places a victimization, in whatever year it was substantiated.
 with
-    episodes as ({{ care_episodes() }}),
+    episodes as ({{ care_episodes(only=not_over_before_periods()) }}),
 
     periods as ({{ metric_periods() }}),
 

@@ -1,7 +1,7 @@
 -- STB-02a/b/c (Child Welfare Outcomes 6.1): at most two placement settings, by time in care.
 -- Basis: children served.
 with
-    episodes as ({{ care_episodes() }}),
+    episodes as ({{ care_episodes(only=not_over_before_periods()) }}),
 
     periods as ({{ metric_periods() }}),
 
