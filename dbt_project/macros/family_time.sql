@@ -148,17 +148,14 @@
         group by all
     ),
 
-    -- The county of the first week in an episode with one.
+    -- The county of the first week in an episode with one. A stretch begins anew where an episode does.
     counties as (
         select
             t.period_start,
             t.period_end,
             t.person_id,
             t.parent_id,
-            min_by(
-                e.county,
-                strftime(greatest(t.from_monday, {{ monday_from("e.removal_date") }}), '%Y%m%d') || e.county
-            ) as county
+            min_by(e.county, strftime(t.from_monday, '%Y%m%d') || e.county) as county
         from stretches as t
         inner join
             episodes as e

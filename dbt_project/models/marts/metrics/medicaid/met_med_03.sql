@@ -18,7 +18,8 @@ with
         cross join (values (1), (2), (3)) as a(age)
         inner join
             {{ ref("dim_person") }} as d
-            on cast(d.dob + to_months(12 * a.age) as date)
+            on d.dob between {{ add_months("p.period_start", -36) }} and p.period_end
+            and cast(d.dob + to_months(12 * a.age) as date)
             between p.period_start and least(p.period_end, {{ cutoff() }})
         where d.person_id in (select s.person_id from {{ ref("fct_elig_span") }} as s)
     ),
