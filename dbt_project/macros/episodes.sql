@@ -44,7 +44,7 @@
 {%- endmacro %}
 
 {#- CTEs episodes, periods and exits: every episode that ended in a period, with index_date (its end), the site active on
-    it, and exclusion where nobody wrote down the reason. -#}
+    it, and exclusion where nobody wrote down the reason. Who was 18 when taken in never was in care as a child. -#}
 {% macro exits_from_care() %}
     episodes as ({{ care_episodes() }}),
 
@@ -59,6 +59,7 @@
             case when e.end_reason is null then 'no_discharge_reason' end as exclusion
         from periods as p
         inner join episodes as e on e.end_date between p.period_start and p.period_end
+        where coalesce(e.removal_date < e.adult_on, true)
     ),
 
     exits as ({{ with_site("ended", "index_date") }})

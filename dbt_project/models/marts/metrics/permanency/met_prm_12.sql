@@ -19,4 +19,4 @@ with
         from exits
     ),
 
-    {{ proportion_rows("units", measures=[["PRM-12", "warehouse"]], needs=["child_welfare"], version="1.0.0") }}
+    {{ proportion_rows("units", measures=[["PRM-12", "warehouse"]], needs=["child_welfare"], version="1.1.0") }}

@@ -14,10 +14,11 @@ with
     flows as (
         select 'entries' as variant, *, removal_date as index_date
         from episodes
+        where coalesce(removal_date < adult_on, true)
         union all
         select 'exits', *, end_date
         from episodes
-        where end_date is not null
+        where end_date is not null and coalesce(removal_date < adult_on, true)
     ),
 
     moved as (
@@ -74,4 +75,4 @@ with
         from framed
     )
 
-    {{ standard_rows("summary", needs=["child_welfare"], version="1.0.0") }}
+    {{ standard_rows("summary", needs=["child_welfare"], version="1.1.0") }}
