@@ -46,7 +46,7 @@
 {#- CTEs episodes, periods and exits: every episode that ended in a period, with index_date (its end), the site active on
     it, and exclusion where nobody wrote down the reason. Who was 18 when taken in never was in care as a child. -#}
 {% macro exits_from_care() %}
-    episodes as ({{ care_episodes() }}),
+    episodes as ({{ care_episodes(only=not_over_before_periods()) }}),
 
     periods as ({{ metric_periods() }}),
 

@@ -36,7 +36,8 @@
 {%- endmacro %}
 
 {% macro not_over_before_periods(r="r") -%}
-    coalesce({{ r }}.discharge_date >= least({{ first_period_day() }}, {{ cutoff() }}), true)
+    greatest({{ r }}.removal_date, coalesce({{ r }}.discharge_date, date 'infinity'))
+    >= least({{ first_period_day() }}, {{ cutoff() }})
 {%- endmacro %}
 
 {#- Exits that count as permanency (C11). -#}

@@ -5,7 +5,7 @@
 -#}
 {% macro stock_permanency_rows(metric_id, from_months, to_months, version) %}
     with
-        episodes as ({{ care_episodes() }}),
+        episodes as ({{ care_episodes(only=not_over_before_periods()) }}),
 
         periods as ({{ metric_periods() }}),
 

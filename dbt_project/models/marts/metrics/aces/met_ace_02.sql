@@ -12,7 +12,7 @@ with
         select distinct child_id, parent_id from ({{ family_parents("select person_id from children") }})
     ),
 
-    episodes as ({{ care_episodes() }}),
+    episodes as ({{ care_episodes(only=not_over_before_periods()) }}),
 
     outcomes as (
         select

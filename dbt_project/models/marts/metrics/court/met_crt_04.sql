@@ -2,7 +2,7 @@
 -- twelve months end in the period. Entered care = the earlier of the first finding of abuse or
 -- neglect and 60 days after removal.
 with
-    episodes as ({{ care_episodes() }}),
+    episodes as ({{ care_episodes(only=not_over_before_periods()) }}),
 
     periods as ({{ metric_periods() }}),
 

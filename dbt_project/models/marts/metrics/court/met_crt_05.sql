@@ -2,7 +2,7 @@
 -- one held in the period. Variant overdue_as_miss: the wait after each hearing, counted when the next is
 -- held within 12 months, or when the 12 months end with the child still in care.
 with
-    episodes as ({{ care_episodes() }}),
+    episodes as ({{ care_episodes(only=not_over_before_periods()) }}),
 
     periods as ({{ metric_periods() }}),
 

@@ -2,7 +2,7 @@
 -- the period;
 -- they over-represent short stays, so read beside PRM-10.
 with
-    episodes as ({{ care_episodes() }}),
+    episodes as ({{ care_episodes(only=not_over_before_periods()) }}),
 
     periods as ({{ metric_periods() }}),
 

@@ -1,6 +1,6 @@
 -- PRM-01 (CFSR P1): permanency within 12 months of entering care. Basis: entry cohort.
 with
-    episodes as ({{ care_episodes() }}),
+    episodes as ({{ care_episodes(only=not_over_before_periods()) }}),
 
     periods as ({{ metric_periods() }}),
 

@@ -1,7 +1,7 @@
 -- STB-01 (CFSR P5): moves per 1,000 days in care. Basis: days inside the period of all episodes
 -- begun in it. The first placement is no move; days that no placement interval covers are dropped.
 with
-    episodes as ({{ care_episodes() }}),
+    episodes as ({{ care_episodes(only=not_over_before_periods()) }}),
 
     periods as ({{ metric_periods() }}),
 
