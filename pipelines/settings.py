@@ -221,6 +221,17 @@ class Parameters(_Strict):
     postpartum_package_codes: list[Code] | None = None
     postpartum_diagnoses: list[Code] | None = None
 
+    @field_validator("metric_periods")
+    @classmethod
+    def _one_period_a_day(cls, periods: list[Period] | None) -> list[Period] | None:
+        starts = [p.start for p in periods or []]
+        if len(set(starts)) < len(starts):
+            raise ValueError(
+                "two periods start on the same day; rows are told apart by the day their period starts,"
+                " so compute one of them on its own (`kinweave measures --period`)"
+            )
+        return periods
+
     @field_validator("measure_tiers")
     @classmethod
     def _core_always(cls, tiers: list[str] | None) -> list[str] | None:

@@ -184,6 +184,7 @@
             where
                 {%- for prefix in var("primary_care_taxonomies") %}
                     {{ "or " if not loop.first }}v.provider_taxonomy like '{{ prefix }}%'
+                {%- else %} false
                 {%- endfor %}
         ),
 

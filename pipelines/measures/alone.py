@@ -21,7 +21,7 @@ from typing import Any
 import duckdb
 import yaml
 
-from pipelines.measures import STANDARD_COLUMNS
+from pipelines.measures import STANDARD_COLUMNS, registry
 from pipelines.settings import Jurisdiction, export, get_settings
 from pipelines.storage import Workspace, atomic_path, connect, identifier, quoted
 
@@ -69,13 +69,14 @@ class Result:
 
 @dataclass(frozen=True)
 class _Target:
-    """A relation the measures read: where dbt expects it, its columns with their SQL types, the words some may hold."""
+    """A relation the measures read: where dbt expects it, its columns and their types, the words of some, its key."""
 
     schema: str
     name: str
     columns: Mapping[str, str]
     is_seed: bool
     words: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    key: Sequence[str] = ()
 
 
 def compute(
@@ -126,21 +127,16 @@ def _sql_files(project: Path) -> dict[str, Path]:
 def _models(project: Path, measures: Sequence[str]) -> tuple[list[str], list[str]]:
     """The ``met_`` models to read, and the ids to keep of their rows (none: all).
 
-    A model may carry several measures: STB-02a, b and c lie in ``met_stb_02``, so a trailing letter may be left out.
+    A model may carry several measures: STB-02a, b and c lie in ``met_stb_02``, and STB-02 asks for all three.
     """
-    existing = [name for name in _sql_files(project) if name.startswith("met_")]
     if not measures:
-        return existing, []
-    models, ids = [], []
-    for measure in measures:
-        asked = measure.strip().upper().replace("_", "-")
-        name = "met_" + asked.lower().replace("-", "_")
-        model = name if name in existing else name[:-1]
-        if model not in existing:
+        return [name for name in _sql_files(project) if name.startswith("met_")], []
+    models = {i.upper(): d.model for d in registry.load(project / _METRICS).values() for i in d.ids}
+    ids = [measure.strip().upper().replace("_", "-") for measure in measures]
+    for asked in ids:
+        if asked not in models:
             raise MeasuresError(f"there is no measure {asked}: docs/measures lists them")
-        models.append(model)
-        ids.append(asked)
-    return sorted(set(models)), ids
+    return sorted({models[asked] for asked in ids}), ids
 
 
 def _copy(project: Path, target: Path, models: Sequence[str]) -> Path:
@@ -210,7 +206,8 @@ def _targets(project: Path) -> dict[str, _Target]:
                 for test in column.get("data_tests", [])
                 if "accepted_values" in test
             }
-            targets[model["name"]] = _Target("core", model["name"], columns, is_seed=False, words=words)
+            keys = [test["key"]["arguments"]["columns"] for test in model.get("data_tests", []) if "key" in test]
+            targets[model["name"]] = _Target("core", model["name"], columns, False, words, keys[0] if keys else ())
     for name, config in _yaml(project / _PROJECT)["seeds"]["kinweave"].items():
         if isinstance(config, dict) and "+column_types" in config:
             targets[name] = _Target("reference", name, config["+column_types"], is_seed=True)
@@ -278,6 +275,8 @@ def _load_file(database: duckdb.DuckDBPyConnection, path: Path, target: _Target,
             raise MeasuresError(f"{path.name}: column {name} stands there twice")
         else:
             known[name] = column
+    if not known:
+        raise MeasuresError(f"{path.name}: not one of its columns is known; CSV files have commas between the columns")
     selected, wrong, unknown = [], [], []
     for name, kind in target.columns.items():
         if name not in known:
@@ -316,6 +315,25 @@ def _load_file(database: duckdb.DuckDBPyConnection, path: Path, target: _Target,
         ]
     database.execute(f"create table {relation} as select {', '.join(selected)} from given")
     database.execute("drop table given")
+    _check_key(database, path, target, relation)
+
+
+def _check_key(database: duckdb.DuckDBPyConnection, path: Path, target: _Target, relation: str) -> None:
+    """Every join would multiply the rows of a key that stands there twice. Raises :class:`MeasuresError`.
+
+    A key with a day in it is left alone: the catalogue lets spans of one person overlap.
+    """
+    names = [re.findall(r"\w+", part) for part in target.key]
+    if not target.key or any(target.columns.get(word) in ("date", "timestamp") for part in names for word in part):
+        return
+    plain = [column for column in target.columns if any(column in part for part in names)]
+    parts = ", ".join(target.key)
+    given = " and ".join(f"{part} is not null" for part in target.key)
+    counted = f"select count(*) from (select 1 from {relation} where {given} group by {parts} having count(*) > 1)"
+    twice = (database.execute(counted).fetchone() or (0,))[0]
+    if twice:
+        columns = f"column {plain[0]}" if len(plain) == 1 else f"columns {', '.join(plain)}"
+        raise MeasuresError(f"{path.name}: {columns}: keys that stand there more than once: {twice}")
 
 
 _HINTS = {

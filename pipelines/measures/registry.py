@@ -312,7 +312,10 @@ def overview(registry: Mapping[str, Definition], not_built: Iterable[NotBuilt]) 
             "`DIR` holds the core tables as `.csv` or `.parquet` files (`fct_removal.csv`, `dim_person.csv` …). A table"
             " or column that is not there counts as empty; reports and enrollments without a county take that of the"
             " child's removal. Words such as discharge reasons and kinds of hearing are the catalogue's, in any case"
-            " (source systems also as CW, CT, MED and BH); the command tells how many rows of a column hold another.\n",
+            " (source systems also as CW, CT, MED and BH); the command tells how many rows of a column hold another."
+            " A key of a table (`person_id` of `dim_person`, `removal_id` of `fct_removal`) that stands twice, and"
+            " a file of which no column is known, are errors. Rows are told apart by the day their period starts: of a"
+            " year and its first quarter each is computed in a call of its own.\n",
             "Over a simulated state (a million people, a hundred thousand removals, ten million claim lines) all"
             " measures in all groups take 62 seconds of processor time: some 48 times what reading every table once"
             " takes, half a reading for each of the 94 models; the versions before took 93 seconds. EVL-02 with its"

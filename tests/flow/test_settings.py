@@ -57,6 +57,10 @@ def test_a_county_code_without_quotes_keeps_its_leading_zero(tmp_path):
         ("thresholds: {max_familysize: 3}", "thresholds.max_familysize: this key is not known"),
         ("parameters: {within_rule: TWELVE_MONTHS}", "parameters.within_rule: Input should be 'ANNIV_INCL'"),
         ("parameters: {metric_periods: [{start: 2025-01-01, end: 2024-01-01}]}", "the period ends before it starts"),
+        (
+            "parameters: {metric_periods: [{start: 2024-01-01, end: 2024-12-31},{start: 2024-01-01, end: 2024-03-31}]}",
+            "parameters.metric_periods: two periods start on the same day",
+        ),
         ("night: {at: '25:00'}", "night.at"),
         ("alerts: {file: ../../etc/passwd}", "alerts.file: the alert file lies inside the deployment folder"),
         ("alerts: {webhook: {url: 'ftp://x'}}", "alerts.webhook.url: a webhook address starts with http"),

@@ -163,8 +163,21 @@ def test_parquet_in_and_out_and_a_day_as_the_period(tables: Path) -> None:
         ("fct_removal.parquet", "no parquet", [], "fct_removal.parquet: cannot be read as Parquet"),
         ("notes.txt", "hello", [], "holds no table"),
         ("fct_removal.csv", "removal_id\nx\n", ["--measure", "PRM-99"], "there is no measure PRM-99"),
+        ("fct_removal.csv", "removal_id\nx\n", ["--measure", "PRM-01x"], "there is no measure PRM-01X"),
+        ("fct_removal.csv", "removal_id;person_id\nx;yesterday\n", [], "csv: not one of its columns is known"),
+        (
+            *("dim_person.csv", "person_id,dob\nyesterday,2022-01-01\nyesterday,2022-01-01\nb,2022-01-01\n", []),
+            "dim_person.csv: column person_id: keys that stand there more than once: 1",
+        ),
+        (
+            *("fct_placement.csv", "removal_id,seq\nyesterday,1\nyesterday,1\nb,1\nb,1\nb,2\n", []),
+            "fct_placement.csv: columns removal_id, seq: keys that stand there more than once: 2",
+        ),
     ],
-    ids=["wrong type", "empty", "open quote", "twice", "no parquet", "no table", "unknown measure"],
+    ids=[
+        *("wrong type", "empty", "open quote", "twice", "no parquet", "no table", "unknown measure", "one letter more"),
+        *("semicolons", "a person twice", "placements twice"),
+    ],
 )  # fmt: skip
 def test_what_does_not_fit_is_told_by_file_and_column_without_a_value(
     tables: Path, name: str, content: str, arguments: list[str], message: str
@@ -174,3 +187,29 @@ def test_what_does_not_fit_is_told_by_file_and_column_without_a_value(
     assert code == 1 and rows == []
     assert message in told
     assert "yesterday" not in told
+
+
+def test_keys_that_are_not_given_and_spans_that_overlap_are_no_error(tables: Path) -> None:
+    (tables / "dim_person.csv").write_text("person_id,dob\nA,2022-03-10\n,\n,\n")
+    # The catalogue's hearings have no number of their own: one continued twice is two rows alike.
+    hearing = "k,REVIEW,2024-02-01,CONTINUED\n"
+    (tables / "fct_hearing.csv").write_text(f"case_id,hearing_type,scheduled_date,outcome\n{hearing}{hearing}")
+    span = "A,medicaid,2024-01-01,2024-06-30\n"
+    (tables / "fct_observability.csv").write_text(f"person_id,source_system,from_date,to_date\n{span}{span}")
+    code, told, rows = ask(tables, *FISCAL_2024, "--measure", "CRT-11")
+    assert code == 0, told
+    assert [(r["numerator"], r["denominator"]) for r in rows if r["variant"] == "warehouse"] == [("2", "2")]
+
+
+def test_no_taxonomy_of_primary_care_means_no_primary_care(tables: Path, tmp_path: Path) -> None:
+    (tables / "dim_person.csv").write_text("person_id,dob\nA,2022-09-01\n")
+    (tables / "fct_elig_span.csv").write_text("person_id,start,end\nA,2022-09-01,2024-09-30\n")
+    lines = "".join(f"A,c{month},1,2023-{month:02}-10,99391,paid,208000000X\n" for month in range(1, 8))
+    names = "person_id,claim_id,line,dos_from,cpt_hcpcs,paid_status,provider_taxonomy\n"
+    (tables / "fct_claim_line.csv").write_text(names + lines)
+    (tmp_path / "ours.yml").write_text(JURISDICTION.replace("within_rule: DAYS_365", "primary_care_taxonomies: []"))
+    asked = [*FISCAL_2024, "--measure", "MED-01"]
+    for jurisdiction, counted in (([], "1"), (["--jurisdiction", str(tmp_path / "ours.yml")], "0")):
+        code, told, rows = ask(tables, *asked, *jurisdiction)
+        assert code == 0, told
+        assert [(r["numerator"], r["denominator"]) for r in rows if r["variant"] == "warehouse"] == [(counted, "1")]
