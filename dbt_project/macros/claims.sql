@@ -130,8 +130,8 @@
     removed by the last day.
 -#}
 {% macro well_child_rows(metric_id, from_date, to_date, visits_from, least_visits, version) %}
-    {#- Nobody's visits count for more than 16 months before the day that decides the period. -#}
-    {%- set first_day = add_months(first_period_day(), -16) -%}
+    {#- Nobody's visits count for more than a year and 90 days before the day that decides the period. -#}
+    {%- set first_day = first_period_day(-456) -%}
     with
         periods as ({{ metric_periods() }}),
 

@@ -317,10 +317,11 @@ def overview(registry: Mapping[str, Definition], not_built: Iterable[NotBuilt]) 
             " a file of which no column is known, are errors. Rows are told apart by the day their period starts: of a"
             " year and its first quarter each is computed in a call of its own.\n",
             "Over a simulated state (a million people, a hundred thousand removals, ten million claim lines) all"
-            " measures in all groups take 62 seconds of processor time: some 48 times what reading every table once"
-            " takes, half a reading for each of the 94 models; the versions before took 93 seconds. EVL-02 with its"
-            " risk sets and EVL-03 with its matching take half a second each. Loading the tables and dbt's own start"
-            " are not in it. Measured on a busy machine and set right by a query of known cost."
+            " measures in all groups take 65 seconds of processor time on a busy machine, on which reading every table"
+            " once takes 1.8, and about 50 on a quiet one: 37 times such a reading, two fifths of one for each of the"
+            " 94 models, and 1.9 times what reading each model's own tables once comes to. The versions before took 48"
+            " readings. EVL-02 with its risk sets and EVL-03 with its matching take half a second each. Loading the"
+            " tables (49 seconds) and dbt's own start are not in it."
             " `python tests/benchmarks/measures.py` measures it.\n",
             "| measure | in plain words | status | |",
             "|---|---|---|---|",

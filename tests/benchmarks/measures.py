@@ -4,7 +4,8 @@ Run as ``python tests/benchmarks/measures.py [--people 1000000] [--removals 1000
 tables are made up in SQL, so the numbers mean nothing; their sizes and joins do. dbt renders the SQL; what is measured
 is DuckDB making each measure's table of it, on one thread, planning included. Printed are all measures against one scan
 of all tables and against the sum, over the measures, of one scan of the tables each reads; and the dearest each against
-its own tables. A scan reads and hashes every value.
+its own tables. A scan reads and hashes every value. At a million people 94 models took 37 scans of all tables,
+1.9 times the sum of one scan of each model's own.
 """
 
 from __future__ import annotations
