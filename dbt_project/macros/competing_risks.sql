@@ -3,8 +3,8 @@
 {#-
     CTEs episodes, periods, entries and cohort: the child's first removal in each period, with its days in care, the
     reason it ended and the site it belongs to by intent to treat. Columns besides those of care_episodes: period_start,
-    period_end, index_date, days (to the end or the cut-off), exclusion, site_id. A discharge without a reason takes the
-    child out unless ``any_reason``.
+    period_end, index_date, days (to the end or the cut-off), exclusion, site_id. A discharge dated before
+    the removal takes the child out, and so does one without a reason unless ``any_reason``.
 -#}
 {% macro entry_cohort(any_reason=false) %}
     episodes as ({{ care_episodes(only=entered_in_periods()) }}),
@@ -21,6 +21,8 @@
             case
                 when e.removal_date >= e.adult_on
                 then 'age_18_or_more'
+                when e.end_date < e.removal_date
+                then 'exit_before_removal'
                 {%- if not any_reason %}
                     when e.end_date is not null and e.end_reason is null then 'no_discharge_reason'
                 {%- endif %}

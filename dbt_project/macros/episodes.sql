@@ -44,7 +44,8 @@
 {%- endmacro %}
 
 {#- CTEs episodes, periods and exits: every episode that ended in a period, with index_date (its end), the site active on
-    it, and exclusion where nobody wrote down the reason. Who was 18 when taken in never was in care as a child. -#}
+    it, and exclusion where it is dated before the removal or nobody wrote down the reason. Who was 18 when taken in never
+    was in care as a child. -#}
 {% macro exits_from_care() %}
     episodes as ({{ care_episodes(only=not_over_before_periods()) }}),
 
@@ -56,7 +57,12 @@
             p.period_end,
             e.*,
             e.end_date as index_date,
-            case when e.end_reason is null then 'no_discharge_reason' end as exclusion
+            case
+                when e.end_date < e.removal_date
+                then 'exit_before_removal'
+                when e.end_reason is null
+                then 'no_discharge_reason'
+            end as exclusion
         from periods as p
         inner join episodes as e on e.end_date between p.period_start and p.period_end
         where coalesce(e.removal_date < e.adult_on, true)

@@ -31,7 +31,7 @@ with
         left join
             episodes as e
             on c.person_id = e.person_id
-            and coalesce(e.end_date, date '9999-12-31') >= c.enrolled_date
+            and coalesce(e.end_date, date '9999-12-31') >= greatest(c.enrolled_date, e.removal_date)
             and e.removal_date <= {{ add_months("c.enrolled_date", 24) }}
         group by c.period_start, c.period_end, c.person_id, c.enrolled_date, c.site_id, c.county
     ),
@@ -39,8 +39,8 @@ with
     banded as (
         select o.*, 'children' as unit, max(s.score) as score, o.person_id as unit_id
         from outcomes as o
-        inner join pairs as p on o.person_id = p.child_id
-        inner join scored as s on p.parent_id = s.person_id
+        left join pairs as p on o.person_id = p.child_id
+        left join scored as s on p.parent_id = s.person_id
         group by all
         union all
         select
@@ -57,24 +57,30 @@ with
             p.parent_id as unit_id
         from outcomes as o
         inner join pairs as p on o.person_id = p.child_id
-        inner join scored as s on p.parent_id = s.person_id
+        left join scored as s on p.parent_id = s.person_id
         group by o.period_start, o.period_end, p.parent_id
     ),
 
+    -- Who has no score could be in any band, and is left out of each.
     units as (
         select
             'ACE-02' as metric_id,
-            unit || case when score <= 3 then '_0_3' when score <= 6 then '_4_6' else '_7_10' end as variant,
+            unit || b.band as variant,
             period_start,
             period_end,
             person_id,
             enrolled_date as index_date,
             site_id,
             county,
-            case when not was_in_care then 'not_in_care' end as exclusion,
+            case
+                when score is null then 'no_parent_scored' when not was_in_care then 'not_in_care'
+            end as exclusion,
             true as is_observable,
             is_reunified as is_numerator
         from banded
+        inner join
+            (values ('_0_3', 0, 3), ('_4_6', 4, 6), ('_7_10', 7, 10)) as b(band, low, high)
+            on coalesce(score between b.low and b.high, true)
     ),
 
     {{
@@ -89,7 +95,7 @@ with
                 ["ACE-02", "parents_7_10"],
             ],
             needs=["court_team", "child_welfare"],
-            version="1.0.0",
+            version="1.1.0",
             follow_up_months=24,
         )
     }}

@@ -200,7 +200,7 @@ with
     standard_rows(
         "summary",
         needs=["child_welfare", "court_team"],
-        version="1.0.0",
+        version="1.1.0",
         more=["reference_numerator", "reference_denominator"],
         withheld="withheld",
     )

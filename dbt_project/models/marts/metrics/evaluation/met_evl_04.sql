@@ -33,7 +33,7 @@ with
                 curve="delayed_entry",
             ),
             needs=["child_welfare"],
-            version="1.1.0",
+            version="1.2.0",
             sites_only=["delayed_entry"],
             show_immature=true,
         )

@@ -20,4 +20,4 @@ with
         from placed
     ),
 
-    {{ proportion_rows("units", measures=[["KIN-01", "warehouse"]], needs=["child_welfare"], version="1.0.0") }}
+    {{ proportion_rows("units", measures=[["KIN-01", "warehouse"]], needs=["child_welfare"], version="1.1.0") }}

@@ -30,7 +30,7 @@ with
             "units",
             measures=[["KIN-02", "warehouse"]],
             needs=["child_welfare"],
-            version="1.1.0",
+            version="1.2.0",
             follow_up_months=12,
         )
     }}

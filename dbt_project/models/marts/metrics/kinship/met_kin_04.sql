@@ -26,6 +26,6 @@ with
             "units",
             measures=[["KIN-04", "warehouse"], ["KIN-04", "same_day"]],
             needs=["child_welfare"],
-            version="1.1.0",
+            version="1.2.0",
         )
     }}

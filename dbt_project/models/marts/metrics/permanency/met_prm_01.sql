@@ -49,6 +49,8 @@ with
             case
                 when e.removal_date >= e.adult_on
                 then 'age_18_or_more'
+                when e.end_date < e.removal_date
+                then 'exit_before_removal'
                 when e.end_date - e.removal_date < 8
                 then 'stay_under_8_days'
                 when e.end_date is not null and e.end_reason is null
@@ -93,7 +95,7 @@ with
             "units",
             measures=[["PRM-01", "warehouse"], ["PRM-01", "federal_comparable"]],
             needs=["child_welfare"],
-            version="1.0.0",
+            version="1.1.0",
             follow_up_months=12,
         )
     }}

@@ -10,7 +10,9 @@ with
         select p.period_start, p.period_end, e.*, e.end_date as index_date
         from periods as p
         inner join episodes as e on e.end_date between p.period_start and p.period_end
-        where e.end_reason in ('REUN', 'REL', 'GUARD') or e.end_reason is null
+        where
+            coalesce(e.end_reason in ('REUN', 'REL', 'GUARD', 'AGE_18'), true)
+            and coalesce(e.removal_date < e.adult_on, true)
     ),
 
     -- The child's next removal; a second row with the removal date of the episode itself is the
@@ -34,6 +36,10 @@ with
         select
             *,
             case
+                when end_date < removal_date
+                then 'exit_before_removal'
+                when end_reason = 'AGE_18'
+                then 'age_18_or_more'
                 when end_reason is null
                 then 'no_discharge_reason'
                 when next_removal_date < end_date
@@ -87,7 +93,7 @@ with
             "units",
             measures=[["PRM-04", "warehouse"], ["PRM-04", "federal_comparable"]],
             needs=["child_welfare"],
-            version="1.0.0",
+            version="1.1.0",
             follow_up_months=12,
         )
     }}

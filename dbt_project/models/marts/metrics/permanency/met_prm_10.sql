@@ -19,6 +19,6 @@ with
             "units",
             cells=horizon_cells("PRM-10", {"": "reunification"}),
             needs=["child_welfare"],
-            version="1.0.0",
+            version="1.1.0",
         )
     }}

@@ -37,6 +37,6 @@ with
             "units",
             cells=horizon_cells("PRM-11", {"": "relative", "non_relative_guardian_": "non_relative_guardian"}),
             needs=["child_welfare"],
-            version="1.0.0",
+            version="1.1.0",
         )
     }}

@@ -8,15 +8,10 @@ with
             'PRM-12' as metric_id,
             'warehouse' as variant,
             * exclude (exclusion),
-            case
-                when end_date >= adult_on
-                then 'age_18_or_more'
-                when end_reason is null
-                then 'no_discharge_reason'
-            end as exclusion,
+            case when end_date >= adult_on then 'age_18_or_more' else exclusion end as exclusion,
             true as is_observable,
             end_reason = 'REUN' as is_numerator
         from exits
     ),
 
-    {{ proportion_rows("units", measures=[["PRM-12", "warehouse"]], needs=["child_welfare"], version="1.1.0") }}
+    {{ proportion_rows("units", measures=[["PRM-12", "warehouse"]], needs=["child_welfare"], version="1.2.0") }}

@@ -13,4 +13,4 @@ with
         from exits
     ),
 
-    {{ proportion_rows("units", measures=[["PRM-13", "warehouse"]], needs=["child_welfare"], version="1.1.0") }}
+    {{ proportion_rows("units", measures=[["PRM-13", "warehouse"]], needs=["child_welfare"], version="1.2.0") }}

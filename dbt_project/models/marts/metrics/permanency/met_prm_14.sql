@@ -25,6 +25,6 @@ with
             "units",
             measures=[["PRM-14", "warehouse"], ["PRM-14", "death"]],
             needs=["child_welfare"],
-            version="1.1.0",
+            version="1.2.0",
         )
     }}

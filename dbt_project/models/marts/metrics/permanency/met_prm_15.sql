@@ -22,6 +22,6 @@ with
             "units",
             cells=horizon_cells("PRM-15", {"": "permanency"}),
             needs=["child_welfare"],
-            version="1.0.0",
+            version="1.1.0",
         )
     }}

@@ -16,10 +16,11 @@ with
             stratum_site,
             stratum_type,
             stratum_value,
-            count(*) as numerator,
-            count(*) as denominator,
+            count(*) filter (where exclusion is null) as numerator,
+            count(*) filter (where exclusion is null) as denominator,
             0 as n_not_observable,
-            avg(end_date - removal_date) as mean_days
+            to_json(histogram(exclusion)) as n_excluded_by_rule,
+            avg(end_date - removal_date) filter (where exclusion is null) as mean_days
         from stratified
         where stratum_value is not null
         group by all
@@ -34,9 +35,8 @@ with
             cast(null as double) as ci_low,
             cast(null as double) as ci_high,
             cast(null as varchar) as ci_method,
-            cast(null as varchar) as n_excluded_by_rule,
             period_end <= {{ cutoff() }} as is_mature
         from framed
     )
 
-    {{ standard_rows("summary", needs=["child_welfare"], version="1.0.0") }}
+    {{ standard_rows("summary", needs=["child_welfare"], version="1.1.0") }}

@@ -70,4 +70,4 @@ with
         from framed
     )
 
-    {{ standard_rows("summary", needs=["child_welfare"], version="1.0.0", show_immature=true) }}
+    {{ standard_rows("summary", needs=["child_welfare"], version="1.1.0", show_immature=true) }}

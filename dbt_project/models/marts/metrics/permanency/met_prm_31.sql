@@ -54,7 +54,7 @@ with
             "units",
             measures=[["PRM-31", "warehouse"]],
             needs=["child_welfare"],
-            version="1.0.0",
+            version="1.1.0",
             matures_on=add_days("period_end", 60),
         )
     }}

@@ -75,4 +75,4 @@ with
         from framed
     )
 
-    {{ standard_rows("summary", needs=["child_welfare"], version="1.1.0") }}
+    {{ standard_rows("summary", needs=["child_welfare"], version="1.1.1") }}

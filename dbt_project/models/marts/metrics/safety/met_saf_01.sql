@@ -16,7 +16,12 @@ with
                 {{ add_days("p.period_end", 1) }},
                 {{ add_days(cutoff(), 1) }}
             ) as counted_to,
-            case when e.end_date - e.removal_date < 8 then 'stay_under_8_days' end as exclusion
+            case
+                when e.end_date < e.removal_date
+                then 'exit_before_removal'
+                when e.end_date - e.removal_date < 8
+                then 'stay_under_8_days'
+            end as exclusion
         from periods as p
         inner join
             episodes as e
@@ -108,6 +113,6 @@ with
             measures=[["SAF-01", "warehouse"]],
             scale=100000,
             needs=["child_welfare"],
-            version="1.1.0",
+            version="1.2.0",
         )
     }}

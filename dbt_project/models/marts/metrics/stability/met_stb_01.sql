@@ -19,6 +19,8 @@ with
             case
                 when e.removal_date >= e.adult_on
                 then 'age_18_or_more'
+                when e.end_date < e.removal_date
+                then 'exit_before_removal'
                 when e.end_date - e.removal_date < 8
                 then 'stay_under_8_days'
             end as exclusion,
@@ -99,6 +101,6 @@ with
             measures=[["STB-01", "warehouse"], ["STB-01", "federal_comparable"]],
             scale=1000,
             needs=["child_welfare"],
-            version="1.0.0",
+            version="1.1.0",
         )
     }}
