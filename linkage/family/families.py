@@ -78,7 +78,10 @@ def _kept_apart(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
 
 
 def _edges(con: duckdb.DuckDBPyConnection) -> None:
-    """``edge``: stated parents lifted to people; ``family_review``: what cannot be true."""
+    """``edge``: stated parents lifted to people.
+
+    And ``sealed``: children whose adoption is sealed; ``family_review``: what cannot be true.
+    """
     con.execute(f"""
     create table lifted as
     select k.person_id as child, p.person_id as parent,
@@ -105,9 +108,15 @@ def _edges(con: duckdb.DuckDBPyConnection) -> None:
         'guardian_of', 'foster_parent_of', 'grandparent_of')
     """)
     con.execute("""
+    create table sealed as
+    select distinct child from lifted join person p on p.person_id = child
+    where p.is_sealed and role = 'adoptive_parent' and problem is null
+    """)
+    # Whom the seal hides nobody is asked about: such a row would name the child and who was its parent before.
+    con.execute("""
     create table family_review as
     select distinct problem as reason, child as person_id, parent as other_person_id, source_system
-    from lifted where problem is not null
+    from lifted anti join sealed using (child) where problem is not null
     """)
     con.execute("create table edge as select * exclude (problem) from lifted where problem is null")
     # A second mother (or father) with one record alone, who could be the first by her own given name or birth
@@ -184,13 +193,16 @@ def _anchors(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("""
     create table anchored as
     select c.child, coalesce('m:' || b.anchor, 's:' || c.child) as anchor, b.anchor as anchor_person,
-        cast(null as date) as valid_from, a.decree as valid_to
+        cast(null as date) as valid_from, a.decree as valid_to, false as is_adoptive
     from children c
-    left join (select * from birth_anchor semi join believed using (anchor)) b using (child)
     left join (select * from adoptive_anchor semi join believed using (anchor)) a using (child)
+    left join sealed s using (child)
+    -- A sealed child whose adoptive parent is not believed is in no family of before the decree either.
+    left join (select * from birth_anchor semi join believed using (anchor)) b
+      on b.child = c.child and (s.child is null or a.child is not null)
     where a.child is null or a.decree is not null
     union all
-    select a.child, 'm:' || a.anchor, a.anchor, a.decree, null
+    select a.child, 'm:' || a.anchor, a.anchor, a.decree, null, true
     from adoptive_anchor a semi join believed using (anchor)
     """)
 
@@ -226,37 +238,36 @@ def build_families(
 
 
 def _write(con: duckdb.DuckDBPyConnection, linkage_dir: Path, tally: dict[str, int]) -> dict[str, Any]:
+    # Without a day of the decree, or with an adoptive parent who is not believed, no family of before is known.
     con.execute("""
     create table sealed_bridge as
-    select f.child as child_person_id, f.family_id as family_id_before, t.family_id as family_id_after,
-        f.valid_to as decree_date
-    from family f join family t on t.child = f.child and t.valid_from = f.valid_to
-    join person p on p.person_id = f.child where p.is_sealed
+    select s.child as child_person_id, f.family_id as family_id_before, t.family_id as family_id_after,
+        t.valid_from as decree_date
+    from sealed s join family t on t.child = s.child and t.valid_to is null
+    left join family f on f.child = s.child and f.valid_to is not null
     """)
     # A sealed adoption shows the adoptive family only: nobody who was the child's before the decree, and no case, which
     # could be the birth family's.
     con.execute("""
     delete from edge e using sealed_bridge b
-    where b.child_person_id = e.child and e.role in ('guardian', 'foster_parent', 'grandparent')
-      and (e.valid_from is null or e.valid_from < b.decree_date)
+    where b.child_person_id = e.child and e.role <> 'adoptive_parent'
+      and not coalesce(e.role in ('guardian', 'foster_parent', 'grandparent') and e.valid_from >= b.decree_date, false)
     """)
     con.execute("""
     create table shown as
     select f.* from family f
-    left join sealed_bridge b on b.child_person_id = f.child and b.family_id_before = f.family_id
-    where b.child_person_id is null
+    left join sealed s on s.child = f.child and f.valid_to is not null
+    where s.child is null
     """)
     con.execute("""
     create table parent_child as
-    select e.child as child_person_id, e.parent as parent_person_id, e.role, e.evidence, e.source_system,
-        min(e.valid_from) as valid_from,
-        case when count(*) = count(e.valid_to) then max(e.valid_to) end as valid_to,
-        max(e.confidence) as confidence
-    from edge e
-    left join sealed_bridge b on b.child_person_id = e.child
-    where e.role not in ('foster_parent', 'grandparent')
-      and (b.child_person_id is null or e.role in ('adoptive_parent', 'guardian'))
-    group by e.child, e.parent, e.role, e.evidence, e.source_system
+    select child as child_person_id, parent as parent_person_id, role, evidence, source_system,
+        min(valid_from) as valid_from,
+        case when count(*) = count(valid_to) then max(valid_to) end as valid_to,
+        max(confidence) as confidence
+    from edge
+    where role not in ('foster_parent', 'grandparent')
+    group by child, parent, role, evidence, source_system
     """)
     con.execute("""
     create table family_member as
@@ -270,14 +281,14 @@ def _write(con: duckdb.DuckDBPyConnection, linkage_dir: Path, tally: dict[str, i
         case when count(*) = count(coalesce(e.valid_to, f.valid_to)) then max(coalesce(e.valid_to, f.valid_to)) end,
         min(e.evidence order by e.evidence desc), min(e.source_system), max(e.confidence)
     from shown f join edge e on e.child = f.child
-    where (e.role = 'adoptive_parent') = (f.valid_from is not null) or e.role in ('guardian', 'foster_parent')
+    where (e.role = 'adoptive_parent') = f.is_adoptive or e.role in ('guardian', 'foster_parent')
     group by f.family_id, e.parent, e.role
     """)
     con.execute("""
     create table case_family as
     select distinct m.source_system, m.case_key, f.family_id
     from members m join known k on k.rid = m.rid join shown f on f.child = k.person_id
-    anti join sealed_bridge b on b.child_person_id = f.child
+    anti join sealed s on s.child = f.child
     """)
     outputs = {
         "parent_child": "child_person_id, parent_person_id, role, source_system, evidence",

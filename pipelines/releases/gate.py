@@ -3,6 +3,9 @@
 A column leaves only when a mart's YAML documents it. Agency record numbers are replaced by keys nobody outside can
 turn back; birth dates become birth months; a direct identifier anywhere stops the release. After the build the gate
 reads the result and compares it with the identifiers in the raw deliveries, because a class can be declared wrongly.
+
+A sealed adoption is sealed here, for every table at once: the warehouse counts with the whole of a child's life, and
+what leaves it joins the child to nobody of before the decree.
 """
 
 from __future__ import annotations
@@ -41,6 +44,11 @@ _DIRECT_ATTRIBUTES = frozenset(PERSON_ATTRIBUTES) & frozenset(
     ]
 )
 _BIRTH = frozenset({"dob", "birth_date", "date_of_birth"})
+#: In rows about a child: its parents, and keys that its birth parents, brothers and sisters stand under as well.
+_PARENTS = frozenset({"parent_id", "mother_id"})
+_SHARED_KEYS = frozenset({"case_id", "petition_id", "report_id"})
+_SEALED_PARENT = "Empty where the child's adoption is sealed and the parent is from before it."
+_SEALED_KEY = "The child's own, joining with nobody else's rows, where its adoption is sealed."
 
 
 class GateClosed(Exception):
@@ -143,7 +151,7 @@ def plan_release(
                 ColumnPlan(
                     name=name,
                     sql_type=sql_type,
-                    description=str(doc.get("description") or "").strip(),
+                    description=_described(name.lower(), str(doc.get("description") or "").strip(), physical[relation]),
                     sensitivity=str(sensitivity),
                     treatment=_treatment(name.lower(), sql_type, sensitivity),
                 )
@@ -160,6 +168,13 @@ def _meta(node: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**(node.get("config") or {}).get("meta", {}), **(node.get("meta") or {})}
 
 
+def _described(name: str, description: str, columns: Iterable[str]) -> str:
+    """The mart's words and, where a sealed adoption changes the column, those that say so."""
+    if "person_id" not in columns or name not in _PARENTS | _SHARED_KEYS:
+        return description
+    return f"{description} {_SEALED_PARENT if name in _PARENTS else _SEALED_KEY}".strip()
+
+
 def _treatment(name: str, sql_type: str, sensitivity: Sensitivity) -> Treatment:
     if sensitivity is Sensitivity.SOURCE_KEY:
         return "re-keyed"
@@ -168,19 +183,54 @@ def _treatment(name: str, sql_type: str, sensitivity: Sensitivity) -> Treatment:
     return "as is"
 
 
+def prepare_seal(connection: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
+    """Make ``sealed_child (person_id, parents)``, temporary: children of sealed adoptions and who may stand by them.
+
+    Those are the parents that linkage shows, none of whom is from before the decree.
+    """
+    bridge, shown = linkage_dir / "restricted" / "adoption_bridge.parquet", linkage_dir / "parent_child.parquet"
+    sealed = f"select distinct child_person_id as person_id from read_parquet({quoted(bridge)})"
+    parents = f"select child_person_id as person_id, parent_person_id as parent_id from read_parquet({quoted(shown)})"
+    nobody = "select null::varchar as person_id, null::varchar as parent_id where false"
+    connection.execute(
+        f"""create or replace temp table sealed_child as
+        select c.person_id, coalesce(list(distinct p.parent_id) filter (p.parent_id is not null), []) as parents
+        from ({sealed if bridge.exists() else nobody}) as c
+        left join ({parents if shown.exists() else nobody}) as p on c.person_id = p.person_id
+        group by c.person_id"""
+    )
+
+
+def rekeyed(key: str) -> str:
+    """SQL for a record number as it leaves. Keyed with ``$key``: a plain hash of a short one can be found by trying."""
+    return f"left(sha256($key || {key}::varchar), 20)"
+
+
 def released_sql(table: TablePlan, catalog: str) -> str:
-    """SELECT that gives the table as it may leave. Takes one parameter, ``$key``: the secret of re-keyed numbers."""
+    """SELECT that gives the table as it may leave, after :func:`prepare_seal`.
+
+    Takes one parameter, ``$key``: the secret of re-keyed numbers.
+    """
+    is_about_somebody = "person_id" in {c.name for c in table.columns}
     parts = []
+    is_sealed_here = False
     for column in table.columns:
-        name = identifier(column.name)
+        name = f"t.{identifier(column.name)}"
+        value = name
         if column.treatment == "re-keyed":
-            # Keyed with a secret: a plain hash of a short number can be found by trying them all.
-            parts.append(f"left(sha256($key || {name}::varchar), 20) as {name}")
+            value = rekeyed(name)
         elif column.treatment == "month":
-            parts.append(f"date_trunc('month', {name})::date as {name}")
-        else:
-            parts.append(name)
-    source = f"{identifier(catalog)}.{identifier(table.schema)}.{identifier(table.name)}"
+            value = f"date_trunc('month', {name})::date"
+        if is_about_somebody and column.name in _PARENTS:
+            is_sealed_here = True
+            value = f"case when s.person_id is null or list_contains(s.parents, {name}) then {value} end"
+        elif is_about_somebody and column.name in _SHARED_KEYS:
+            is_sealed_here = True
+            value = f"case when s.person_id is null then {value} else {rekeyed(f't.person_id || {name}')} end"
+        parts.append(f"{value} as {identifier(column.name)}")
+    source = f"{identifier(catalog)}.{identifier(table.schema)}.{identifier(table.name)} as t"
+    if is_sealed_here:
+        source += " left join temp.sealed_child as s on t.person_id = s.person_id"
     return f"select {', '.join(parts)} from {source} order by all"
 
 

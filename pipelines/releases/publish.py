@@ -119,6 +119,7 @@ def _build(
     with connect(folder / DATABASE, spill=workspace.root / "vault" / "spill") as database:
         database.execute(f"attach {quoted(workspace.warehouse)} as {_BUILT} (read_only)")
         plan = gate.plan_release(database, _BUILT, dbt_manifest, contracts)
+        gate.prepare_seal(database, workspace.linkage_dir)
         # One transaction: thousands of small ones would each wait for the disc.
         database.execute("begin")
         (folder / "parquet").mkdir()

@@ -14,6 +14,7 @@ from pipelines.releases import current_release, open_release, verify
 from pipelines.releases.manifest import DATABASE
 from pipelines.storage import read_jsonl
 from tests.flow.three_nights import CANARY, CANARY_NUMBER, RANGED, WITH_RANGE
+from tests.releases.seal_attack import before, ties
 
 
 def test_every_night_came_to_its_end(lived):
@@ -76,6 +77,14 @@ def test_the_release_verifies_and_names_its_inputs(lived):
     assert {i["system"] for i in release.manifest["inputs"]} == set(load_contracts())
     assert release.manifest["linkage_model"]
     assert release.manifest["cut_off"] == lived.told["nights"][-1]
+
+
+def test_nothing_released_ties_a_child_of_a_sealed_adoption_to_who_was_before(lived):
+    release = current_release(lived.home.releases_dir).folder
+    hidden = before(lived.home.linkage_dir)
+    assert hidden, "children were adopted, and their records sealed"
+    for tables in (release / "parquet", *(release / "partners").glob("*/parquet")):
+        assert ties(tables, hidden) == set(), tables
 
 
 def test_every_row_of_every_file_is_accounted_for(lived):

@@ -33,23 +33,31 @@ STATED = [
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sealed")
-    names = list(PEOPLE)
+    return live(tmp_path_factory.mktemp("sealed"), PEOPLE, STATED)
+
+
+def live(
+    folder: Path,
+    people: dict[str, tuple[dt.date, bool]],
+    stated_by: list[tuple[str, str, str, dt.date | None]],
+) -> Path:
+    """One night of these people and statements; the first three of them are in one case."""
+    names = list(people)
     records = pa.table(
         {
             "rid": range(len(names)),
             "source_system": ["child_welfare"] * len(names),
             "source_record_id": names,
-            "birth_date": [born for born, _ in PEOPLE.values()],
+            "birth_date": [born for born, _ in people.values()],
             "is_birth_date_estimated": [False] * len(names),
             "sex": ["F"] * len(names),
             "is_child": ["mother" not in n for n in names],
             "record_role": pa.array([None] * len(names), pa.string()),
-            "is_sealed": [sealed for _, sealed in PEOPLE.values()],
+            "is_sealed": [sealed for _, sealed in people.values()],
             "first_std": [n.upper() for n in names],
             "first_forms": [[n.upper()] for n in names],
             "last_std": ["LEE"] * len(names),
-            "dob": [str(born) for born, _ in PEOPLE.values()],
+            "dob": [str(born) for born, _ in people.values()],
         }
     )
     pq.write_table(records, folder / "records.parquet")
@@ -63,7 +71,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "rid_a": names.index(a), "rid_b": names.index(b), "relationship": r, "evidence": "stated",
             "source_system": "child_welfare", "valid_from": since, "valid_to": None,
         }
-        for a, r, b, since in STATED
+        for a, r, b, since in stated_by
     ]  # fmt: skip
     table = pa.Table.from_pylist(stated).cast(
         pa.schema(
@@ -133,3 +141,59 @@ def test_nothing_else_that_families_write_joins_the_two_sides(night: Path) -> No
         "the case is the birth's"
     )
     assert family_questions(night) == []
+
+
+def parents(night: Path, child: str) -> list[tuple[str, str]]:
+    return [(r["parent_person_id"], r["role"]) for r in rows(night, "parent_child") if r["child_person_id"] == child]
+
+
+def test_nobody_is_asked_about_a_birth_mother_of_impossible_age(tmp_path: Path) -> None:
+    people = {**PEOPLE, "birth mother": (dt.date(2015, 1, 1), False)}
+    night = live(tmp_path, people, STATED)
+    asked = [(r["reason"], r["person_id"], r["other_person_id"]) for r in rows(night, "family_review")]
+    assert asked == [("impossible_age", "SISTER", "BIRTH MOTHER")], "the sister is not sealed"
+    assert len(family_questions(night)) == 1
+
+
+def test_a_sealed_adoption_without_a_day_hides_who_was_before_all_the_same(tmp_path: Path) -> None:
+    stated = [(a, r, b, None) for a, r, b, _ in STATED]
+    stated.append(("birth mother", "guardian_of", "child", dt.date(2023, 5, 1)))
+    night = live(tmp_path, PEOPLE, stated)
+    test_the_child_is_in_the_adoptive_family_alone(night)
+    (bridge,) = rows(night, "restricted/adoption_bridge")
+    assert (bridge["child_person_id"], bridge["family_id_before"], bridge["decree_date"]) == ("CHILD", None, None)
+    assert {r["family_id"] for r in rows(night, "case_family")} != {bridge["family_id_after"]}
+
+
+def test_nor_does_an_adoptive_parent_of_too_many_open_the_birth_family(tmp_path: Path) -> None:
+    others = {f"other {n}": (dt.date(2015, 1, n), False) for n in range(1, 14)}
+    stated = [*STATED, *[("adoptive mother", "adoptive_parent_of", name, DECREE) for name in others]]
+    night = live(tmp_path, {**PEOPLE, **others}, stated)
+    assert {frozenset(members) for members in families(night).values() if ("CHILD", "child") in members} == {
+        frozenset({("CHILD", "child")})
+    }
+    assert parents(night, "CHILD") == [("ADOPTIVE MOTHER", "adoptive_parent")], "as stated"
+
+
+def test_an_open_adoption_without_a_day_is_the_adoptive_parent_s_family(tmp_path: Path) -> None:
+    people = {name: (born, False) for name, (born, _) in PEOPLE.items()}
+    night = live(tmp_path, people, [(a, r, b, None) for a, r, b, _ in STATED if r != "foster_parent_of"])
+    assert frozenset({("CHILD", "child"), ("ADOPTIVE MOTHER", "adoptive_parent")}) in {
+        frozenset(members) for members in families(night).values()
+    }
+    assert parents(night, "CHILD") == [("ADOPTIVE MOTHER", "adoptive_parent"), ("BIRTH MOTHER", "mother")]
+
+
+def test_the_home_of_a_sister_is_hers_to_have_been_in(tmp_path: Path) -> None:
+    # Who adopted the child fosters the sister too: true of her, and said of her family. Of the child nothing is.
+    stated = [*STATED, ("adoptive mother", "foster_parent_of", "sister", dt.date(2024, 1, 1))]
+    night = live(tmp_path, PEOPLE, stated)
+    (bridge,) = rows(night, "restricted/adoption_bridge")
+    assert families(night) == {
+        bridge["family_id_before"]: {
+            ("SISTER", "child"), ("BIRTH MOTHER", "mother"), ("ADOPTIVE MOTHER", "foster_parent"),
+        },
+        bridge["family_id_after"]: {("CHILD", "child"), ("ADOPTIVE MOTHER", "adoptive_parent")},
+    }  # fmt: skip
+    (fosters,) = [r for r in rows(night, "family_member") if r["role"] == "foster_parent"]
+    assert fosters["valid_from"] == dt.date(2024, 1, 1), "since she came, not since the child did"
