@@ -55,17 +55,29 @@ class LedgerError(Exception):
 def mint(secret: bytes, kind: str, counter: int, count: int = 1) -> list[str]:
     """The IDs number ``counter`` (from 0) and the ``count - 1`` after it, of ``kind`` (``person`` or ``family``): 26
     characters of base32 each."""
-    keyed = hmac.new(secret, f"{kind}:".encode(), "sha256")
+    return keyed(secret, kind, map(str, range(counter, counter + count)))
+
+
+def provisional(secret: bytes, kind: str, first_members: Iterable[str]) -> list[str]:
+    """IDs for groups that had none when the night was, and get none now: never one that is or will be published, and
+    the same in every replay. Made from the first member of each, so that none means two groups."""
+    return keyed(secret, f"{kind} not published", first_members)
+
+
+def keyed(secret: bytes, purpose: str, texts: Iterable[str]) -> list[str]:
+    """26 characters of base32 for each text: HMAC-SHA256 under ``secret``, of no use for another ``purpose``."""
+    begun = hmac.new(secret, f"{purpose}:".encode(), "sha256")
     digests = []
-    for number in range(counter, counter + count):
-        one = keyed.copy()
-        one.update(b"%d" % number)
+    for text in texts:
+        one = begun.copy()
+        one.update(text.encode())
         digests.append(one.digest()[:20])
     # Twenty-six characters are 130 bits: all digests are written at once.
+    count = len(digests)
     bits = np.unpackbits(np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(count, 20), axis=1)[:, :130]
     fives = bits.reshape(count, 26, 5) @ np.array([16, 8, 4, 2, 1], dtype=np.uint8)
-    text = _CROCKFORD[fives].tobytes().decode()
-    return [text[at : at + 26] for at in range(0, len(text), 26)]
+    letters = _CROCKFORD[fives].tobytes().decode()
+    return [letters[at : at + 26] for at in range(0, len(letters), 26)]
 
 
 @dataclass(frozen=True)
@@ -152,13 +164,14 @@ class Registry:
         """Give every group (any label -> its members) an ID that keeps yesterday's promises.
 
         Returns (label -> ID, the events this caused, the state after them). With ``persist`` the events are appended
-        as one new file; without, nothing is written: an earlier night can be replayed.
+        as one new file; without, nothing is written and no ID is given out: an earlier night can be replayed, and who
+        had no ID then gets a :func:`provisional` one.
 
         Raises :class:`LedgerError` when events were already recorded for a later cut and this night would change
         something: history is not rewritten.
         """
         state = self.state(cut)
-        ids, events = assign(groups, state, cut, secret, self.kind, cause)
+        ids, events = assign(groups, state, cut, secret, self.kind, cause, persist)
         if events and persist:
             newest = self.state()
             if newest.cut is not None and newest.cut > cut:
@@ -184,7 +197,8 @@ class Registry:
 
         Makes the tables ``registry_ids(label, id)`` and ``registry_members(member, id, since)``. Groups that stand
         exactly as they did are settled in SQL, and so are groups of members never seen; only the others need
-        :func:`assign`. Groups never seen get their IDs after the others, in the order of their first members.
+        :func:`assign`. Groups never seen get their IDs after the others, in the order of their first members; without
+        ``persist``, :func:`provisional` ones.
         """
         self.load(con, cut)
         con.execute(f"""
@@ -216,10 +230,14 @@ class Registry:
         for label, member in con.execute("select label, member from kw_restless").fetchall():
             members[str(label)].append(member)
             labels[str(label)] = label
-        ids, events = assign(members, state, cut, secret, self.kind, cause)
+        ids, events = assign(members, state, cut, secret, self.kind, cause, persist)
         sequence, counter = state.sequence + len(events), state.minted + sum(e.event == "mint" for e in events)
-        fresh = con.execute("select label from kw_kind where is_new order by first").fetchnumpy()["label"]
-        minted = mint(secret, self.kind, counter, len(fresh))
+        new = con.execute("select label, first from kw_kind where is_new order by first").fetchnumpy()
+        fresh = new["label"]
+        if persist:
+            minted = mint(secret, self.kind, counter, len(fresh))
+        else:
+            minted = provisional(secret, self.kind, new["first"].tolist())
         con.register("kw_minted", pa.table({"label": fresh, "id": minted}))
         con.execute("create or replace temp table kw_fresh as select * from kw_minted")
         con.unregister("kw_minted")
@@ -372,9 +390,18 @@ def replay(events: Iterable[Event], state: State | None = None) -> State:
 
 
 def assign(
-    groups: Mapping[str, Iterable[str]], state: State, cut: dt.date, secret: bytes, kind: str, cause: str
+    groups: Mapping[str, Iterable[str]],
+    state: State,
+    cut: dt.date,
+    secret: bytes,
+    kind: str,
+    cause: str,
+    persist: bool = True,
 ) -> tuple[dict[str, str], list[Event]]:
-    """The IDs of ``groups`` given ``state``, and the events that lead there. Independent of any order."""
+    """The IDs of ``groups`` given ``state``, and the events that lead there. Independent of any order.
+
+    What will not persist takes no number of the counter: :func:`provisional`.
+    """
     named = sorted(
         (min(members), label, members) for label, members in ((k, sorted(v)) for k, v in groups.items()) if members
     )
@@ -414,11 +441,11 @@ def assign(
             given[number] = reborn[number] = identifier
             used.add(identifier)
     counter = state.minted
-    for number, (_, _, _members) in enumerate(named):
+    for number, (first, _, _members) in enumerate(named):
         if number in reborn:
             emit("reactivate", reborn[number])
         elif number not in given:
-            given[number] = mint(secret, kind, counter)[0]
+            given[number] = (mint(secret, kind, counter) if persist else provisional(secret, kind, [first]))[0]
             counter += 1
             emit("mint", given[number])
     heirs: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))

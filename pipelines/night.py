@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from expectations.contract import SOURCES_DIR, Contract, load_contracts
 from pipelines.alerts import Alert, send
@@ -204,9 +205,18 @@ class Night:
         return max(models, key=lambda p: p.stat().st_mtime_ns)
 
     def decisions(self) -> Path | None:
-        """The reviewers' decisions, when there are any."""
+        """The reviewers' decisions, when there are any; for a replay, a copy without those made after its day."""
         path = self.home.reviews_dir / "decisions.csv"
-        return path if path.exists() else None
+        if not path.exists() or self.as_of is None:
+            return path if path.exists() else None
+        from linkage.review.decisions import decided_by
+
+        known = decided_by(path, self.as_of, ZoneInfo(self.jurisdiction.time_zone))
+        if known is None:
+            return None
+        kept = self.workspace.linkage_dir.parent / path.name
+        write_atomic(kept, known, mode=0o600)
+        return kept
 
     def governance(self) -> Governance:
         """What decides the partners' files tonight. Decisions are made for today, or for the day that is replayed.

@@ -133,6 +133,28 @@ def read(path: Path | None) -> Decisions:
     return found
 
 
+def decided_by(path: Path, day: dt.date, zone: dt.tzinfo) -> str | None:
+    """The text of the decisions file ``path`` without the lines decided after ``day``, by the calendar of ``zone``;
+    None when no decision is left.
+
+    The lines that stay are as they were. A line without a readable time stays: nothing says that it was later.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as handle:
+        text = list(handle)
+    reader = csv.DictReader(iter(text))
+    start = reader.line_num if reader.fieldnames else 0
+    header, kept = text[:start], list[str]()
+    for row in reader:
+        try:
+            when = dt.datetime.fromisoformat((row.get("decided_at") or "").strip())
+            is_later = (when.astimezone(zone) if when.tzinfo else when).date() > day
+        except ValueError:
+            is_later = False
+        kept += [] if is_later else text[start : reader.line_num]
+        start = reader.line_num
+    return "".join(header + kept) if kept else None
+
+
 def verdicts(lines: Iterable[Decision]) -> dict[Pair, Verdict]:
     """What the votes on each pair come to."""
     votes: dict[Pair, dict[str, Decision]] = defaultdict(dict)

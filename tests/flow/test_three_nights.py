@@ -50,6 +50,16 @@ def test_the_first_night_replayed_gives_its_own_tables_and_leaves_the_current_re
     assert rows_again == first_rows
 
 
+def test_a_replay_hears_no_decision_made_after_its_day(lived):
+    # That its tables are those of the first night is the test above.
+    assert lived.told["decided"] == 40 and Night(lived.home).decisions() is not None
+    first, last = (datetime.date.fromisoformat(lived.told["nights"][i]) for i in (0, -1))
+    assert current_release(Night(lived.home, first).releases_dir).manifest["decisions_hash"] is None
+    assert Night(lived.home, last).decisions() is None
+    known = Night(lived.home, last + datetime.timedelta(days=1)).decisions()
+    assert known.read_bytes() == Night(lived.home).decisions().read_bytes()
+
+
 def test_linked_measures_carry_their_range_from_the_night_to_the_release(lived):
     ranged = lived.told["ranged"]
     with open_release(first_release(lived)) as release:

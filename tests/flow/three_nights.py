@@ -2,20 +2,22 @@
 
 Run as ``python three_nights.py HOME AGENCIES RESULT``. First night: every source delivers, with canary people among
 the rows, and the linked measures have their ranges. Second night, two deliveries later, without ranges: the court sends
-only rubbish, all others deliver. Then the same night again without new files, and the first night replayed. RESULT is
-what happened, as JSON.
+only rubbish, all others deliver. Then the same night again without new files, reviewers who decide the day after, and
+the first night replayed. RESULT is what happened, as JSON.
 """
 
 import csv
 import json
 import shutil
 import sys
+from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
 
 from expectations.contract import load_contracts
 from expectations.vocabulary import ColumnType, FileFormat, Sensitivity
+from linkage.review.decisions import FIELDS
 from pipelines import demo
 from pipelines.deployment import create
 from pipelines.night import RELINK_JOB, Night, run_night, train_model
@@ -54,6 +56,7 @@ def main(root: Path, agencies: Path, result: Path) -> None:
     told["second"] = night(home, run_night(home, received_on=last))
     told["again"] = night(home, run_night(home, received_on=last))
 
+    told["decided"] = decide(home, last)
     replayed = run_night(home, as_of=first)
     release = current_release(Night(home, first).releases_dir)
     told["replay"] = {
@@ -83,6 +86,24 @@ def deliver(home: Home, folder: Path, without: tuple[str, ...]) -> None:
         for file in sorted(system.iterdir()):
             shutil.copy(file, home.inbox(system.name) / file.name)
             plant(system.name, home.inbox(system.name) / file.name)
+
+
+def decide(home: Home, last: date) -> int:
+    """Reviewers say of forty pairs of the agency's people that they are one; how many pairs."""
+    with duckdb.connect() as database:
+        pairs = database.execute(
+            "with one as (select source_record_id as record, row_number() over (order by source_record_id) - 1 as n"
+            f" from read_parquet('{home.linkage_dir / 'person_crosswalk.parquet'}') where source_system = 'child_welfare')"
+            " select a.record, b.record from one a join one b on b.n = a.n + 1 where a.n % 2 = 0 order by a.n limit 40"
+        ).fetchall()
+    home.reviews_dir.mkdir(exist_ok=True)
+    with (home.reviews_dir / "decisions.csv").open("w", newline="") as handle:
+        lines = csv.writer(handle)
+        lines.writerow(FIELDS)
+        for n, (a, b) in enumerate(pairs):
+            when = f"{last + timedelta(days=1)}T12:00:00+00:00"
+            lines.writerow([n, when, "Ann", "reviewer", "must_link", "child_welfare", a, "child_welfare", b, "known"])
+    return len(pairs)
 
 
 def plant(system: str, path: Path) -> None:

@@ -95,6 +95,32 @@ def test_replaying_an_earlier_night_writes_nothing_and_gives_the_same_ids(tmp_pa
         registry.update({"x": ["a", "b"]}, DAY[1], SECRET)
 
 
+@pytest.mark.parametrize("way", ["one by one", "as a table"])
+def test_a_replay_gives_nobody_an_id_that_is_or_will_be_somebody_elses(tmp_path: Path, way: str) -> None:
+    registry, con = Registry(tmp_path, "person"), connect()
+
+    def again(members: dict[str, int], day: dt.date, persist: bool = False) -> dict[str, str]:
+        if way == "one by one":
+            ids, _, _ = registry.update(groups_of(members), day, SECRET, persist)
+            return {m: ids[str(g)] for m, g in members.items()}
+        con.execute("create or replace table grouped (label bigint, member varchar)")
+        con.executemany("insert into grouped values (?, ?)", [[label, member] for member, label in members.items()])
+        registry.update_table(con, "grouped", day, SECRET, persist)
+        return dict(con.execute("select member, id from registry_members").fetchall())
+
+    first = again({"a": 1, "b": 1}, DAY[5], persist=True)
+    second = again({"a": 1, "b": 1, "d": 2}, DAY[9], persist=True)
+    # Before the first night, after it with people whom no night knew, and twice each.
+    before, between = again({"b": 1, "c": 2}, DAY[0]), again({"a": 1, "b": 2, "c": 3}, DAY[5])
+    assert (again({"b": 1, "c": 2}, DAY[0]), again({"a": 1, "b": 2, "c": 3}, DAY[5])) == (before, between)
+    assert between["a"] == first["a"], "what was published that day keeps its ID"
+    third = again({"a": 1, "b": 1, "d": 2, "e": 3, "f": 4, "g": 5}, DAY[10], persist=True)
+    published = {*first.values(), *second.values(), *third.values()}
+    unpublished = {*before.values(), between["b"], between["c"]}
+    assert len(published) == 5 and not published & unpublished
+    assert before["c"] == between["c"] and between["b"] == before["b"], "one of its own in every replay"
+
+
 nights = st.lists(
     st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 3), min_size=1, max_size=8), min_size=1, max_size=7
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -130,6 +131,23 @@ def test_lines_that_are_no_decision_do_nothing_and_are_named_by_number(tmp_path:
     told, constraints = constraints_from(file)
     assert told["unreadable_decision_lines"] == [2, 3, 4]
     assert constraints == [(1, 3, "cannot"), (2, 1, "cannot")]
+
+
+def test_what_was_decided_by_a_day_is_by_the_calendar_of_the_jurisdiction(tmp_path: Path) -> None:
+    path = tmp_path / "decisions.csv"
+    header = ",".join(reviewed.FIELDS) + "\n"
+    # In Chicago the 3rd of March begins at six in the morning, UTC.
+    times = ("2026-03-03T05:59:00+00:00", "2026-03-03T06:00:00Z", "2026-03-02", "2026-03-03T00:00:00", "", "in March")
+    lines = [f'{n},{t},Ann,reviewer,must_link,court,P{n},court,Q{n},"two\nlines"\n' for n, t in enumerate(times)]
+    path.write_text(header + "".join(lines))
+
+    def known(day: int) -> str | None:
+        return reviewed.decided_by(path, dt.date(2026, 3, day), ZoneInfo("America/Chicago"))
+
+    assert known(2) == header + lines[0] + lines[2] + lines[4] + lines[5]
+    assert known(3) == path.read_text(), "once all are known the file is what it is, to the byte"
+    path.write_text(header + lines[1])
+    assert known(2) is None
 
 
 def test_a_file_without_a_needed_column_is_refused_whole(tmp_path: Path) -> None:
