@@ -170,7 +170,7 @@ def _described(
     scorer = Scorer(con, card.path / "frequencies")
     formed = people.link_through_relatives(
         con, scorer, card.mixtures, card.pools, "edges", join, card.duplicate_free,
-        people.link(con, card.mixtures, "edges", join, card.duplicate_free, bonus), bonus,
+        people.link(con, scorer, card.mixtures, "edges", join, card.duplicate_free), bonus,
     )  # fmt: skip
     con.execute(f"create or replace table people_{which} as select rid, person from people")
     return {

@@ -35,17 +35,18 @@ OPENING_WORDS = [
     "RESIDENT",
     "HOUSEHOLDER",
     "TEST",
+    "MALE",
+    "FEMALE",
+    "BOY",
+    "GIRL",
+    "ADULT",
+    "CHILD",
 ]
 
 #: Words of which a placeholder given name may consist entirely ("TWIN A", "FEMALE", "ADULT SON").
 WORDS = [
-    "BOY",
-    "GIRL",
-    "MALE",
-    "FEMALE",
     "TWIN",
     "TRIPLET",
-    "CHILD",
     "CHILDREN",
     "KID",
     "SON",
@@ -65,7 +66,6 @@ WORDS = [
     "LADY",
     "GENTLEMAN",
     "PERSON",
-    "ADULT",
     "TEEN",
     "TEENAGER",
     "GRANDCHILD",

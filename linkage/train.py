@@ -151,7 +151,7 @@ def train_on(
     completed = edge_work.complete(con, scorer, mixtures, "edges", join)
     edges = nightly.write_edges(con, linkage_dir)
     reference = drift.profile(con)
-    first_look = people.link(con, mixtures, "edges", join, tuple(sorted(duplicate_free)))
+    first_look = people.link(con, scorer, mixtures, "edges", join, tuple(sorted(duplicate_free)))
     pools = train_pools(con, scorer, mixtures, "edges")
     card = ModelCard(
         name=name,

@@ -141,14 +141,16 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "ssn_last4",
         "last four digits and birth date, or names, agree",
-        (("last4", "dob"), ("last4", "first_std", "left(last_std, 2)")),
+        (("last4", "dob"), ("last4", "first_std", "left(last_std, 2)"), ("last4", "last_std")),
     ),
     Rule(
         "ssn_parts",
         "part of the social security number agrees, or all digits in another order, and something else does",
         (
-            ("left(ssn, 5)", "left(first_std, 3)", "left(last_std, 2)"),
+            ("left(ssn, 5)", "left(first_std, 3)"),
+            ("left(ssn, 5)", "last_std"),
             ("substr(ssn, 4)", "left(first_std, 2)"),
+            ("substr(ssn, 4)", "left(last_std, 2)"),
             ("left(ssn, 4)", "zip"),
             (_DIGITS, "zip"),
             (_DIGITS, "dob"),

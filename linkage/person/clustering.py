@@ -59,15 +59,18 @@ def cluster(
     must: Ints,
     cannot: Ints,
     apart: Ints,
+    held: NDArray[np.bool_] | None = None,
+    bonus: float = 0.0,
 ) -> Clustering:
     """Cluster ``n`` nodes.
 
     ``left``, ``right``, ``weight``: edges in log2 odds, each pair once. Nodes must be numbered in the order of their
     keys: ties are broken by number. ``source``: for each node the number of its duplicate-free source, or -1.
     ``must``, ``cannot``: pairs of nodes, shape (k, 2), the smaller first. ``apart``: the same, of pairs that are kept
-    apart unless a must says otherwise.
+    apart unless a must says otherwise. ``held``: edges whose ends were together before; each weighs ``bonus`` more.
     """
-    strong = weight >= join
+    held = np.zeros(len(weight), dtype=np.bool_) if held is None else held
+    strong = weight + bonus * held >= join
     component = _components(n, np.concatenate([left[strong], must[:, 0]]), np.concatenate([right[strong], must[:, 1]]))
     size = np.bincount(component, minlength=component.max() + 1 if n else 0)
     agreeing = np.bincount(component[left[strong]], minlength=len(size))
@@ -93,8 +96,14 @@ def cluster(
     said = [_grouped(pairs, component[pairs[:, 0]], own) for pairs in (must, cannot, apart)]
     for group, ids, *rules in zip(node_groups, edge_groups, *said, strict=True):
         arrays = (group, source[group], left[ids], right[ids], weight[ids], *rules)
-        labels, refused, contradictions = _decide(join, *(x.tobytes() for x in arrays))
+        given = [x.tobytes() for x in arrays]
+        labels, refused, contradictions = _decide(join, 0.0, b"", *given)
         result.label[group] = labels
+        kept = held[ids]
+        # What the evidence alone says again needs no bonus. So the same evidence never changes anything.
+        if bonus and np.any(kept != (result.label[left[ids]] == result.label[right[ids]])):
+            labels, refused, contradictions = _decide(join, bonus, kept.tobytes(), *given)
+            result.label[group] = labels
         result.refused += ids[refused].tolist()
         result.contradictions += contradictions
     return result
@@ -111,6 +120,8 @@ def _grouped(rows: Ints, component: Ints, wanted: Ints) -> list[Ints]:
 @lru_cache(maxsize=1 << 15)
 def _decide(
     join: float,
+    bonus: float,
+    held: bytes,
     group: bytes,
     source: bytes,
     left: bytes,
@@ -126,6 +137,7 @@ def _decide(
     """
     nodes, a_of, b_of = (np.frombuffer(x, dtype=np.int64).tolist() for x in (group, left, right))
     w_of = np.frombuffer(weight, dtype=np.float64).tolist()
+    held_of = np.frombuffer(held, dtype=np.bool_).tolist() if held else [False] * len(w_of)
     musts, cannots, aparts = (np.frombuffer(x, dtype=np.int64).reshape(-1, 2).tolist() for x in (must, cannot, apart))
     contradictions: list[tuple[int, int]] = []
     parent = {v: v for v in nodes}
@@ -144,9 +156,9 @@ def _decide(
         forbidden[a].add(b)
         forbidden[b].add(a)
     near: dict[int, dict[int, float]] = {v: {} for v in nodes}
-    for a, b, w in zip(a_of, b_of, w_of, strict=True):
-        value = min(max(w - join, LEAST), MOST)
-        near[a][b] = near[b][a] = value
+    for a, b, w, is_held in zip(a_of, b_of, w_of, held_of, strict=True):
+        # The bonus comes on top of the most a pair may say: what is sure differs from what is surer.
+        near[a][b] = near[b][a] = min(max(w - join, LEAST), MOST) + bonus * is_held
 
     def unite(a: int, b: int) -> int:
         keep, gone = (a, b) if a < b else (b, a)
@@ -183,14 +195,19 @@ def _decide(
     def clash(a: int, b: int) -> bool:
         return b in forbidden[a] or bool(sources[a] & sources[b])
 
+    def mean(a: int, b: int) -> float:
+        """The weight of the mean pair between two groups. Here a pair speaks as loud as it can: two numbers shared
+        are more than a name."""
+        between = {(a, b), (b, a)}
+        total = sum(w - join for x, y, w in zip(a_of, b_of, w_of, strict=True) if (find(x), find(y)) in between)
+        return total / (size[a] * size[b])
+
     def is_toss_up(a: int, b: int) -> bool:
         """Is there somebody else whom ``a`` is as likely to be as ``b``, and who is said not to be ``b``?"""
-        enough = near[a][b] / size[b] - TOSS_UP * size[a]
-        return any(
-            other in near[a] and near[a][other] / size[other] > enough and not clash(a, other) for other in forbidden[b]
-        )
+        others = [other for other in forbidden[b] if other in near[a] and not clash(a, other)]
+        return bool(others) and max(mean(a, other) for other in others) > mean(a, b) - TOSS_UP
 
-    heap = [(-w, a, b) for a, nbrs in near.items() for b, w in nbrs.items() if a < b and w >= 0]
+    heap = [(-v, a, b) for a, nbrs in near.items() for b, v in nbrs.items() if a < b and v >= 0]
     heapq.heapify(heap)
     while heap:
         minus, a, b = heapq.heappop(heap)
@@ -208,7 +225,7 @@ def _decide(
                 heapq.heappush(heap, (-value, min(keep, other), max(keep, other)))
     refused = [
         position
-        for position, (a, b, w) in enumerate(zip(a_of, b_of, w_of, strict=True))
-        if w >= join and find(a) != find(b)
+        for position, (a, b, w, is_held) in enumerate(zip(a_of, b_of, w_of, held_of, strict=True))
+        if w + bonus * is_held >= join and find(a) != find(b)
     ]
     return [find(v) for v in nodes], refused, contradictions

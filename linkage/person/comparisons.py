@@ -66,19 +66,22 @@ def _close(column: str, similarity: float) -> str:
     )
 
 
-# The cheap test first: most pairs share no initial crosswise, and all are asked.
+# What _SWAPPED needs at the least: a cheap test, as all pairs are asked.
+_CROSSWISE = "(left(first_std_l, 1) = left(last_std_r, 1) and left(last_std_l, 1) = left(first_std_r, 1))"
 _SWAPPED = (
-    "(left(first_std_l, 1) = left(last_std_r, 1) and left(last_std_l, 1) = left(first_std_r, 1) "
+    f"({_CROSSWISE} and first_std_l <> first_std_r "
+    # JANE JONES and JONES JANE are alike, too.
+    "and ((first_std_l = last_std_r and last_std_l = first_std_r) "
+    "or (jaro_winkler_similarity(first_std_l, first_std_r) < 0.8 "
     "and ((jaro_winkler_similarity(first_std_l, last_std_r) >= 0.88 "
     "and jaro_winkler_similarity(last_std_l, first_std_r) >= 0.88) "
     # One of the two word for word: the other may be a nickname, or a part of a double surname.
-    "or (list_contains(last_forms_r, first_std_l) and jaro_winkler_similarity(last_std_l, first_std_r) >= 0.7) "
-    "or (list_contains(last_forms_l, first_std_r) and jaro_winkler_similarity(last_std_r, first_std_l) >= 0.7)) "
-    "and jaro_winkler_similarity(first_std_l, first_std_r) < 0.8)"
+    "or (list_contains(last_forms_r, first_std_l) "
+    "and (jaro_winkler_similarity(last_std_l, first_std_r) >= 0.7 or list_contains(first_forms_r, last_std_l))) "
+    "or (list_contains(last_forms_l, first_std_r) "
+    "and (jaro_winkler_similarity(last_std_r, first_std_l) >= 0.7 or list_contains(first_forms_l, last_std_r)))))))"
 )
 _ANY_SAME = "list_has_any({0}_l, {0}_r)"
-# What _SWAPPED needs at the least.
-_CROSSWISE = "(left(first_std_l, 1) = left(last_std_r, 1) and left(last_std_l, 1) = left(first_std_r, 1))"
 
 
 def _alike(column: str) -> str:

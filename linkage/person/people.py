@@ -44,6 +44,7 @@ def separate_twins(con: duckdb.DuckDBPyConnection, edges: str, join: float, agai
     levels = BY_NAME["given_name"].all_levels
     other_form = next(i for i, level in enumerate(levels) if "nickname" in level.words)
     same = next(i for i, level in enumerate(levels) if level.frequency_of)
+    close = next(i for i, level in enumerate(levels) if "nearly" in level.words)
     unlike = len(levels) - 1
     if not again:
         con.execute(f"""
@@ -53,17 +54,17 @@ def separate_twins(con: duckdb.DuckDBPyConnection, edges: str, join: float, agai
         """)
     con.execute(f"""
     create or replace table kw_twins as
-    select e.rid_l, e.rid_r from {edges} e
+    select e.rid_l, e.rid_r, jaro_winkler_similarity(l.first_std, r.first_std) < 0.8 as is_unlike from {edges} e
     join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
     where (l.birth_order <> r.birth_order or (
         abs(date_diff('day', l.birth_date, r.birth_date)) <= 1
         and length(l.first_std) > 1 and length(r.first_std) > 1
         and l.first_std is distinct from r.middle_std and l.middle_std is distinct from r.first_std
         and list_has_any(l.last_forms, r.last_forms)
-        and (l.is_child or r.is_child)
+        and (l.is_child or r.is_child or l.record_role = 'child' or r.record_role = 'child')
         and coalesce(l.medicaid_id <> r.medicaid_id, true)
         and (
-            (e.g_given_name >= {unlike - 1} and jaro_winkler_similarity(l.first_std, r.first_std) < 0.8)
+            (e.g_given_name >= {unlike - 1} and is_unlike)
             or (e.g_given_name >= {other_form}
                 and (e.g_given_name = {other_form}
                     or (l.first_std in (select name from kw_common) and r.first_std in (select name from kw_common)))
@@ -74,7 +75,8 @@ def separate_twins(con: duckdb.DuckDBPyConnection, edges: str, join: float, agai
                             and not list_contains(r.first_forms, l.first_std)))))))))
       and coalesce(l.ssn <> r.ssn, true) {_some(again)}
     """)
-    # One number under both names: one child, one of whose names is wrong.
+    # One number under both names: one child, one of whose names is wrong. So are two names that are unlike each other
+    # where a record with the number of the one bears a name that is nearly both: JAMIE, JAMES, HAMES.
     con.execute(f"""
     create or replace table kw_one_child as
     with sure as (select rid_l, rid_r from {edges} where weight >= {join} and g_given_name = {same}),
@@ -93,6 +95,17 @@ def separate_twins(con: duckdb.DuckDBPyConnection, edges: str, join: float, agai
         union select t.rid_l, t.rid_r, n.also from kw_twins t join named n on n.rid = t.rid_r)
     select distinct a.rid_l, a.rid_r from one a join other b using (rid_l, rid_r)
     join numbered n on n.rid_l = least(a.rid, b.rid) and n.rid_r = greatest(a.rid, b.rid)
+    """)
+    nearly = f"weight >= {join} and g_given_name between {same} and {close}"
+    con.execute(f"""
+    insert into kw_one_child
+    with near as (
+        select rid_l as rid, rid_r as also, coalesce(g_ssn = 0 or g_medicaid_id = 0, false) as has_number
+        from {edges} where {nearly} union all
+        select rid_r, rid_l, coalesce(g_ssn = 0 or g_medicaid_id = 0, false) from {edges} where {nearly})
+    select distinct t.rid_l, t.rid_r from kw_twins t
+    join near a on a.rid = t.rid_l join near b on b.rid = t.rid_r and b.also = a.also
+    where t.is_unlike and (a.has_number or b.has_number)
     """)
     con.execute("delete from kw_twins t using kw_one_child c where c.rid_l = t.rid_l and c.rid_r = t.rid_r")
     con.execute(f"""
@@ -200,38 +213,54 @@ def separate_numbers(
     return int(con.execute("select count(*) from kw_numbers").fetchall()[0][0])
 
 
-def written_twice(con: duckdb.DuckDBPyConnection, duplicate_free: tuple[str, ...]) -> int:
-    """Records a source without duplicates holds twice after all, word for word; added to ``constraints`` as must.
+def written_twice(con: duckdb.DuckDBPyConnection, scorer: Scorer, duplicate_free: tuple[str, ...]) -> int:
+    """Records a source without duplicates holds twice after all; added to ``constraints`` as must.
 
-    A source that vouches for having no duplicates is believed unless it contradicts itself: the same number, birth
-    date and a name (or sex and place), or every name, birth date and sex, with nothing that differs. Returns the number
-    of pairs.
+    A source that vouches for having no duplicates is believed unless it contradicts itself: by the same number, birth
+    date and a name (or sex and place), or every name, birth date and sex, with nothing that differs; or by two numbers,
+    or one and the given name, where nothing else is more than a slip of the pen apart. Never where the given names are
+    unlike: one number may have been written to two children. Returns the number of pairs.
     """
     if not duplicate_free:
         return 0
-    same = "a.source_system = b.source_system and a.dob = b.dob and a.rid < b.rid"
+    same = "a.source_system = b.source_system and a.rid < b.rid"
+    born = "a.dob = b.dob and length(a.dob) = 10"
     written = (
         "(length(a.first_std) > 1 and length(a.last_std) > 1 and a.sex = b.sex "
         "and (list_has_any(a.zips, b.zips) or a.zips is null or b.zips is null or a.middle_std = b.middle_std))"
     )
-    # One join for each of the two ways: a join on either would compare everybody born on one day.
+    # One join for each way: a join on any of them would compare everybody born on one day.
+    con.execute(f"""
+    create or replace table kw_met as
+    with vouched as (select * from records where source_system in {in_list(duplicate_free)}),
+    met as (
+        select a.rid as rid_l, b.rid as rid_r,
+            {born} and (a.first_std = b.first_std or a.last_std = b.last_std or {written}) as is_word_for_word
+        from vouched a join vouched b on {same} and a.ssn = b.ssn
+        union all
+        select a.rid, b.rid, false from vouched a join vouched b on {same} and a.medicaid_id = b.medicaid_id
+        union all
+        select a.rid, b.rid, {written} from vouched a
+        join vouched b on {same} and {born} and a.first_std = b.first_std and a.last_std = b.last_std
+    )
+    select rid_l, rid_r, bool_or(coalesce(is_word_for_word, false)) as is_word_for_word from met group by all
+    """)
+    compared = ("given_name", "birth_date", "ssn", "medicaid_id")
+    scorer.levels([BY_NAME[name] for name in compared], "kw_met", "kw_met_levels")
+    given, born_levels = (BY_NAME[name].levels for name in ("given_name", "birth_date"))
+    alike = next(i for i, at in enumerate(given) if "nearly" in at.words)
+    slip = next(i for i, at in enumerate(born_levels) if "one digit" in at.words)
     con.execute(f"""
     create or replace table kw_twice as
-    with vouched as (
-        select * from records where source_system in {in_list(duplicate_free)} and length(dob) = 10
-    ), met as (
-        select a.rid as rid_a, b.rid as rid_b from vouched a join vouched b on {same} and a.ssn = b.ssn
-        where a.first_std = b.first_std or a.last_std = b.last_std or {written}
-        union
-        select a.rid, b.rid from vouched a
-        join vouched b on {same} and a.first_std = b.first_std and a.last_std = b.last_std
-        where {written}
-    )
-    select rid_a, rid_b from met join records a on a.rid = rid_a join records b on b.rid = rid_b
-    where coalesce(a.sex = b.sex, true) and coalesce(a.ssn = b.ssn, true)
-      and coalesce(a.medicaid_id = b.medicaid_id, true) and coalesce(a.suffix = b.suffix, true)
-      and coalesce(left(a.middle_std, 1) = left(b.middle_std, 1), true)
+    select m.rid_l as rid_a, m.rid_r as rid_b from kw_met m
+    join kw_met_levels g using (rid_l, rid_r) join records a on a.rid = rid_l join records b on b.rid = rid_r
+    where coalesce(a.sex = b.sex, true) and coalesce(a.suffix = b.suffix, true)
       and a.birth_order is not distinct from b.birth_order
+      and ((m.is_word_for_word and g_given_name < {len(given)} and coalesce(a.ssn = b.ssn, true)
+            and coalesce(a.medicaid_id = b.medicaid_id, true)
+            and coalesce(left(a.middle_std, 1) = left(b.middle_std, 1), true))
+        or (g_birth_date <= {slip} and g_given_name <= {alike} and g_ssn <= 1 and g_medicaid_id = 0
+            and (g_ssn >= 0 or (g_given_name > 0 and g_birth_date >= 0))))
     """)
     con.execute(
         "insert into constraints select rid_a, rid_b, 'must', 'written_twice' from kw_twice t "
@@ -266,17 +295,18 @@ def form(
     own = f"coalesce(list_position([{vouching}]::varchar[], source_system), 0)::bigint - 1"
     nodes = con.execute(f"select rid, {own} as source from records order by rid").fetchnumpy()
     rids, source = (np.asarray(nodes[name], dtype=np.int64) for name in ("rid", "source"))
-    extra = f" + case when a.person_id = b.person_id then {bonus} else 0 end" if bonus else ""
+    held = "coalesce(a.person_id = b.person_id, false)" if bonus else "false"
     joined = " left join published a on a.rid = e.rid_l left join published b on b.rid = e.rid_r" if bonus else ""
     apart = _generation_apart()
     data = con.execute(
         f"select e.rid_l, e.rid_r, case when e.evidence in {in_list(TWO_PEOPLE)} or e.g_birth_date = {apart} "
-        f"then e.weight{extra} else greatest(e.weight{extra}, {join - MOST_AGAINST}) end as weight "
+        f"then e.weight else greatest(e.weight, {join - MOST_AGAINST}) end as weight, {held} as held "
         f"from {edges} e{joined} order by e.rid_l, e.rid_r"
     ).fetchnumpy()
     left = np.searchsorted(rids, np.asarray(data["rid_l"], dtype=np.int64))
     right = np.searchsorted(rids, np.asarray(data["rid_r"], dtype=np.int64))
     weight = np.asarray(data["weight"], dtype=np.float64)
+    together = np.asarray(data["held"], dtype=np.bool_)
     said: dict[str, NDArray[np.int64]] = {}
     told = (
         "select distinct least(rid_a, rid_b) as a, greatest(rid_a, rid_b) as b from constraints "
@@ -288,12 +318,13 @@ def form(
         pairs = con.execute(query).fetchnumpy()
         ends = [np.searchsorted(rids, np.asarray(pairs[c], dtype=np.int64)) for c in ("a", "b")]
         said[kind] = np.stack(ends, axis=1)
-    found = cluster(len(rids), left, right, weight, join, source, **said)
+    found = cluster(len(rids), left, right, weight, join, source, **said, held=together, bonus=bonus)
     con.register("kw_people", pa.table({"rid": rids, "person": rids[found.label]}))
     con.execute("create or replace table people as select * from kw_people")
     con.unregister("kw_people")
     people_changed(con)
     refused = np.asarray(found.refused, dtype=np.int64)
+    weight += bonus * together
     con.register(
         "kw_refused", pa.table({"rid_l": rids[left[refused]], "rid_r": rids[right[refused]], "weight": weight[refused]})
     )
@@ -308,11 +339,11 @@ def form(
 
 def link(
     con: duckdb.DuckDBPyConnection,
+    scorer: Scorer,
     mixtures: dict[str, Mixture],
     edges: str,
     join: float,
     duplicate_free: tuple[str, ...],
-    bonus: float = 0.0,
 ) -> dict[str, Any]:
     """Form people from what their own records say: the first look."""
     forget_pools(con)
@@ -320,9 +351,9 @@ def link(
         "twin_pairs": separate_twins(con, edges, join),
         "generation_pairs": separate_generations(con, edges, mixtures, join),
         "number_pairs": separate_numbers(con, edges, mixtures),
-        "written_twice": written_twice(con, duplicate_free),
+        "written_twice": written_twice(con, scorer, duplicate_free),
     }
-    return summary | form(con, edges, join, duplicate_free, bonus)
+    return summary | form(con, edges, join, duplicate_free)
 
 
 def link_through_relatives(
@@ -336,18 +367,26 @@ def link_through_relatives(
     first_look: dict[str, Any],
     bonus: float = 0.0,
 ) -> dict[str, Any]:
-    """Look again through the relatives of the people :func:`link` formed (two rounds), and form them for good."""
+    """Look again through the relatives of the people :func:`link` formed (two rounds), and form them for good.
+
+    The ``bonus`` of what is published counts at the last, when everything has been heard: what relatives say must not
+    depend on what was published, or the same deliveries would tell the second night more than the first.
+    """
     summary = dict(first_look)
     relational = 0
-    if pools:
-        for _ in range(2):
-            changed = apply_pools(con, scorer, mixtures, pools, edges)
-            relational += changed
-            if not changed:
-                break
-            summary["twin_pairs"] += separate_twins(con, edges, join, again=True)
-            summary["generation_pairs"] += separate_generations(con, edges, mixtures, join, again=True)
-            summary["number_pairs"] += separate_numbers(con, edges, mixtures, again=True)
-            summary |= form(con, edges, join, duplicate_free, bonus)
+    is_formed = True
+    for is_last in (False, True) if pools else ():
+        changed = apply_pools(con, scorer, mixtures, pools, edges)
+        if not changed:
+            break
+        relational += changed
+        summary["twin_pairs"] += separate_twins(con, edges, join, again=True)
+        summary["generation_pairs"] += separate_generations(con, edges, mixtures, join, again=True)
+        summary["number_pairs"] += separate_numbers(con, edges, mixtures, again=True)
+        is_formed = not is_last
+        if is_formed:
+            summary |= form(con, edges, join, duplicate_free)
+    if bonus or not is_formed:
+        summary |= form(con, edges, join, duplicate_free, bonus)
     summary["relational_pairs"] = relational
     return summary

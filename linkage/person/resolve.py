@@ -166,7 +166,7 @@ def resolve_on(
     )
     scorer = Scorer(con, Path(scoring["model_dir"]) / "frequencies")
     if first_look is None:
-        first_look = people.link(con, card.mixtures, "edges", join, duplicate_free, bonus)
+        first_look = people.link(con, scorer, card.mixtures, "edges", join, duplicate_free)
     summary = people.link_through_relatives(
         con, scorer, card.mixtures, card.pools, "edges", join, duplicate_free, first_look, bonus
     )

@@ -16,6 +16,7 @@ def run(
     must: list[tuple[int, int]] | None = None,
     cannot: list[tuple[int, int]] | None = None,
     apart: list[tuple[int, int]] | None = None,
+    before: list[int] | None = None,
 ) -> list[int]:
     found = cluster(
         n,
@@ -27,6 +28,8 @@ def run(
         np.array(must or [], dtype=np.int64).reshape(-1, 2),
         np.array(cannot or [], dtype=np.int64).reshape(-1, 2),
         np.array(apart or [], dtype=np.int64).reshape(-1, 2),
+        np.array([before[a] == before[b] for a, b, _ in edges], dtype=np.bool_) if before else None,
+        1.5 if before else 0.0,
     )
     return [int(x) for x in found.label]
 
@@ -79,6 +82,14 @@ def test_who_could_as_well_be_the_one_as_the_other_is_neither() -> None:
     assert run(4, [*family, (2, 3, 6.5)], apart=[(0, 2), (1, 2)]) == [0, 0, 2, 3]
     assert run(4, [*family, (2, 3, 4.0)], apart=[(0, 2), (1, 2)]) == [0, 0, 2, 0], "she is three bits likelier"
     assert run(4, [*family, (2, 3, 7.0)]) == [0, 0, 0, 0], "nobody said that they are two"
+    # Two numbers shared are more than a name, although no pair counts more than another when groups are joined.
+    assert run(3, [(0, 1, 31.7), (0, 2, 17.6)], apart=[(1, 2)]) == [0, 0, 2]
+
+
+def test_what_was_together_stays_a_little_longer() -> None:
+    assert run(2, [(0, 1, -1.0)], before=[0, 0]) == [0, 0]
+    assert run(2, [(0, 1, -1.0)], before=[0, 1]) == [0, 1]
+    assert run(2, [(0, 1, -2.0)], before=[0, 0]) == [0, 1], "the bonus is 1.5"
 
 
 def test_equal_weights_are_decided_by_the_smaller_key() -> None:
@@ -90,7 +101,7 @@ graphs = st.integers(2, 9).flatmap(
         st.just(n),
         st.dictionaries(
             st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)).filter(lambda p: p[0] < p[1]),
-            st.floats(-9, 9, allow_nan=False).map(lambda x: round(x, 2)),
+            st.floats(-9, 30, allow_nan=False).map(lambda x: round(x, 2)),
             max_size=16,
         ),
         st.lists(st.integers(-1, 2), min_size=n, max_size=n),
@@ -110,3 +121,16 @@ def test_the_order_of_edges_never_matters_and_sources_are_respected(case: tuple)
     for label in set(first):
         held = [source[i] for i in range(n) if first[i] == label and source[i] >= 0]
         assert len(held) == len(set(held))
+
+
+@settings(max_examples=300, deadline=None)
+@given(graphs, st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)).filter(lambda p: p[0] < p[1]), max_size=3))
+def test_the_same_evidence_gives_the_same_clusters_again(
+    case: tuple,  # type: ignore[type-arg]
+    apart: list[tuple[int, int]],
+) -> None:
+    n, weights, source, _ = case
+    edges = [(a, b, w) for (a, b), w in weights.items()]
+    apart = [p for p in apart if p[1] < n]
+    first = run(n, edges, source, apart=apart)
+    assert run(n, edges, source, apart=apart, before=first) == first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,8 +16,11 @@ from linkage_helpers import CUT, write_table
 from typer.testing import CliRunner
 
 import linkage
-from linkage.person.people import form, separate_twins
+from linkage.person.comparisons import BY_NAME
+from linkage.person.people import form, separate_twins, written_twice
 from linkage.person.resolve import _review
+from linkage.person.scoring import Scorer
+from linkage.person.weights import level_sql
 from linkage.store import connect, read_json
 from pipelines.cli import app
 
@@ -463,7 +467,7 @@ def test_one_number_held_under_both_names_is_one_child_and_no_twins() -> None:
     create table records as
     select rid, system as source_system, first as first_std, 'WASHBURNE' as last_std, null::varchar as middle_std,
         date '2020-10-04' as birth_date, null::varchar as birth_order, ['WASHBURNE'] as last_forms,
-        [first] as first_forms, true as is_child, ssn, null::varchar as medicaid_id
+        [first] as first_forms, true as is_child, null::varchar as record_role, ssn, null::varchar as medicaid_id
     from (values (1, 'a', 'CHARLOTTE', '320958912'), (2, 'b', 'JESSICA', '718204433'), (3, 'c', 'JESSICA', '320958912'))
         as t(rid, system, first, ssn)
     """)
@@ -478,6 +482,102 @@ def test_one_number_held_under_both_names_is_one_child_and_no_twins() -> None:
     assert separate_twins(con, "edges", 0.0) == 1
     assert con.execute("select weight, evidence from edges").fetchall() == [(-5.0, "twin")]
     con.close()
+
+
+@pytest.mark.parametrize(
+    ("why", "names", "numbers", "born", "role", "twins"),
+    [
+        ("JAMES bears the number of HAMES and nearly both names: one child", "JAMIE HAMES JAMES", "-11", 2020, "", 0),
+        ("nobody with a number bears both names", "JAMIE HAMES JAMES", "-1-", 2020, "", 1),
+        ("twins who are no longer small", "FANNIE WILLIAM", "--", 2012, "child", 1),
+        ("two adults of one birth date", "FANNIE WILLIAM", "--", 1990, "adult", 0),
+    ],
+)
+def test_whom_the_twin_rule_keeps_apart(why: str, names: str, numbers: str, born: int, role: str, twins: int) -> None:
+    con = connect()
+    firsts = names.split()
+    con.execute("""
+    create table records (rid bigint, source_system varchar, first_std varchar, first_forms varchar[],
+        last_std varchar, last_forms varchar[], middle_std varchar, birth_date date, birth_order varchar,
+        is_child boolean, record_role varchar, ssn varchar, medicaid_id varchar)
+    """)
+    for i, (first, number) in enumerate(zip(firsts, numbers, strict=True)):
+        con.execute(
+            "insert into records values (?, ?, ?, [?], 'RANEY', ['RANEY'], null, ?, null, ?, nullif(?, ''), null, ?)",
+            [i, f"system {i}", first, first, f"{born}-11-14", born == 2020, role, None if number == "-" else number],
+        )
+    # Levels: 1 the same name, 2 another form of it, 4 nearly the same, 6 unlike; numbers 0 the same, -1 not known.
+    level = {("JAMIE", "HAMES"): 6, ("JAMIE", "JAMES"): 2, ("HAMES", "JAMES"): 4, ("FANNIE", "WILLIAM"): 6}  # fmt: skip
+    con.execute("create table edges (rid_l bigint, rid_r bigint, weight double, evidence varchar, "
+                "g_given_name tinyint, g_ssn tinyint, g_medicaid_id tinyint)")  # fmt: skip
+    for i, j in itertools.combinations(range(len(firsts)), 2):
+        same = 0 if "-" not in (numbers[i], numbers[j]) else -1
+        con.execute("insert into edges values (?, ?, 9, 'pair', ?, -1, ?)",
+                    [i, j, level[firsts[i], firsts[j]], same])  # fmt: skip
+    assert separate_twins(con, "edges", 0.0) == twins, why
+    con.close()
+
+
+_ANN = {"first": "ANN", "dob": "1985-09-04", "ssn": "630314654", "medicaid": "M379601789", "sex": "F"}
+
+
+@pytest.mark.parametrize(
+    ("why", "other", "is_one"),
+    [
+        ("both numbers; day and month exchanged", {"dob": "1985-04-09"}, True),
+        ("both numbers; no birth date", {"dob": None}, True),
+        ("both numbers; no given name", {"first": None}, True),
+        ("one number and the given name; one digit of the birth date", {"dob": "1985-09-14", "ssn": None}, True),
+        ("one number, a slip in the other", {"ssn": "630014654"}, True),
+        ("numbers lent to a newborn", {"dob": "2019-09-04", "first": None}, False),
+        ("both numbers; another given name", {"first": "ROBERTA"}, False),
+        ("another social security number", {"ssn": "118224763"}, False),
+        ("another sex", {"sex": "M"}, False),
+        ("one number, no given name", {"first": None, "ssn": None}, False),
+        ("no number", {"ssn": None, "medicaid": None, "dob": "1985-04-09"}, False),
+    ],
+)
+def test_a_source_that_contradicts_itself_is_not_believed(why: str, other: dict[str, str | None], is_one: bool) -> None:
+    con = connect()
+    con.execute("""
+    create table records (rid bigint, source_system varchar, is_child boolean, first_std varchar, first_forms varchar[],
+        last_std varchar, last_forms varchar[], middle_std varchar, dob varchar, birth_date date, sex varchar,
+        suffix varchar, birth_order varchar, zips varchar[], ssn varchar, last4 varchar, medicaid_id varchar)
+    """)
+    con.execute("create table constraints (rid_a bigint, rid_b bigint, kind varchar, reason varchar)")
+    for rid, one in enumerate((_ANN, _ANN | other)):
+        con.execute(
+            "insert into records values (?, 'medicaid', false, ?, case when ? is not null then [?] end, 'NOLL', "
+            "['NOLL'], null, ?, try_cast(? as date), ?, null, null, null, ?, right(?, 4), ?)",
+            [rid, *[one["first"]] * 3, *[one["dob"]] * 2, one["sex"], *[one["ssn"]] * 2, one["medicaid"]],
+        )
+    assert written_twice(con, Scorer(con), ()) == 0, "no source vouches for having nobody twice"
+    assert written_twice(con, Scorer(con), ("medicaid",)) == is_one, why
+    assert con.execute("select * from constraints").fetchall() == [(0, 1, "must", "written_twice")] * is_one
+    con.close()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_exchanged"),
+    [
+        (("JONES", "JANE"), ("JANE", "JONES"), True),  # alike, and still exchanged
+        (("MARIA", "LOPEZ"), ("LOPEZ", "MARIA"), True),
+        (("JANE", "JONES"), ("JANE", "JONES"), False),
+        (("JAMES", "JAMES"), ("JAMES", "JAMES"), False),
+        (("SCOTT", "MILLER"), ("MARY", "SCOTT"), False),  # a family's names, not one person's
+    ],
+)
+def test_given_name_and_surname_exchanged(one: tuple[str, str], other: tuple[str, str], is_exchanged: bool) -> None:
+    comparison = BY_NAME["given_name"]
+    level = next(i for i, at in enumerate(comparison.levels) if "exchanged" in at.words)
+    sides = ", ".join(
+        f"'{first}' as first_std_{side}, ['{first}'] as first_forms_{side}, '{last}' as last_std_{side}, "
+        f"['{last}'] as last_forms_{side}, null::varchar as middle_std_{side}"
+        for side, (first, last) in (("l", one), ("r", other))
+    )
+    with connect() as con:
+        found = con.execute(f"select {level_sql(comparison)} from (select {sides})").fetchall()[0][0]
+    assert (found == level) == is_exchanged
 
 
 def test_neither_a_stated_parent_nor_twins_the_model_tells_apart_are_asked_about() -> None:
