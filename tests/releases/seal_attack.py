@@ -55,7 +55,9 @@ def ties(folder: Path, before: Mapping[str, Collection[str]]) -> set[str]:
     for path in sorted(folder.glob("*.parquet")):
         found = database.execute(f"describe from read_parquet('{path}')").fetchall()
         columns[path.stem] = [n for n, kind, *_ in found if kind == "VARCHAR" and n.endswith(("_id", "_hash"))]
-        database.execute(f"create view {path.stem} as from read_parquet('{path}')")
+        if columns[path.stem]:
+            ids = ", ".join(columns[path.stem])
+            database.execute(f"create table {path.stem} as select distinct {ids} from read_parquet('{path}')")
     told = set()
 
     def try_it(words: str, query: str) -> None:
