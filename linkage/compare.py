@@ -159,6 +159,9 @@ def _described(
     pairs = sum(rule["new_pairs"] for rule in done["rules"])
     join = card.thresholds.join
     above = con.execute(f"select count(*) from edges where evidence = 'pair' and weight >= {join}").fetchall()[0][0]
+    scorer = Scorer(con, card.path / "frequencies")
+    if decisions is not None:
+        people.hear_sources(con, scorer, card.duplicate_free)
     reviewed.apply(con, decisions)
     Registry(registry_dir, "person").load(con, cut)
     con.execute(
@@ -167,7 +170,6 @@ def _described(
     )
     is_published = con.execute("select count(*) from published").fetchall()[0][0] > 0
     bonus = join - card.thresholds.keep if is_published else 0.0
-    scorer = Scorer(con, card.path / "frequencies")
     formed = people.link_through_relatives(
         con, scorer, card.mixtures, card.pools, "edges", join, card.duplicate_free,
         people.link(con, scorer, card.mixtures, "edges", join, card.duplicate_free), bonus,

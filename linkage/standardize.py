@@ -16,7 +16,7 @@ from nicknames import name_triplets
 from linkage import placeholders
 from linkage.store import in_list, quoted
 
-_STREET_TYPES = {
+STREET_TYPES = {
     "STREET": "ST",
     "STR": "ST",
     "AVENUE": "AVE",
@@ -97,7 +97,7 @@ _SUFFIX = {
     "4TH": "IV",
 }
 #: Words before the number of a dwelling in a house.
-_UNITS = "APT|APARTMENT|UNIT|STE|SUITE|LOT|TRLR|RM|ROOM|FL|FLOOR|NO|NUM"
+UNITS = "APT|APARTMENT|UNIT|STE|SUITE|LOT|TRLR|RM|ROOM|FL|FLOOR|NO|NUM"
 _TITLES = ["MR", "MRS", "MS", "MISS", "DR", "REV", "HON", "SIR", "FR", "SGT", "CPT", "CAPT", "PROF"]
 
 
@@ -213,16 +213,16 @@ def install(con: duckdb.DuckDBPyConnection) -> None:
             when regexp_matches(t::varchar, '^\s*[0-9]{5}\.0\s*$') then substr(trim(t::varchar), 1, 5)
             else nullif(replace(kw_words(t), ' ', ''), '') end)""",
         f"""kw_street_words(w) as list_aggregate(list_transform(string_split(w, ' '),
-            lambda x: {_case("x", _STREET_TYPES)}), 'string_agg', ' ')""",
+            lambda x: {_case("x", STREET_TYPES)}), 'string_agg', ' ')""",
         rf"""kw_unit_of(w) as nullif(ltrim(regexp_extract(w,
-            '(?:\b(?:{_UNITS})\s+|#\s*)([A-Z0-9]+)\s*$', 1), '0'), '')""",
-        rf"""kw_without_unit(w) as trim(regexp_replace(w, '(\b({_UNITS})\s+|#\s*)([A-Z0-9]+)\s*$', ''))""",
+            '(?:\b(?:{UNITS})\s+|#\s*)([A-Z0-9]+)\s*$', 1), '0'), '')""",
+        rf"""kw_without_unit(w) as trim(regexp_replace(w, '(\b({UNITS})\s+|#\s*)([A-Z0-9]+)\s*$', ''))""",
         rf"""kw_two_lines(a, b, w) as (case
             when w is null then a
             when a is null then b
             when regexp_matches(kw_words(a), '^(C O|CARE OF) ') and regexp_matches(w, '^[0-9]+[A-Z]? [A-Z]') then b
-            when regexp_matches(kw_words(replace(a, '#', ' APT ')), '\b({_UNITS}) [A-Z0-9]+$') then a
-            when regexp_matches(w, '^({_UNITS}) [A-Z0-9]+$') then a || ' ' || w
+            when regexp_matches(kw_words(replace(a, '#', ' APT ')), '\b({UNITS}) [A-Z0-9]+$') then a
+            when regexp_matches(w, '^({UNITS}) [A-Z0-9]+$') then a || ' ' || w
             when regexp_matches(w, '^([A-Z]?[0-9]{{1,5}}|[0-9]{{0,5}}[A-Z])$') then a || ' APT ' || w
             else a end)""",
         """kw_street_line(a, b) as kw_two_lines(a, b, kw_words(replace(b, '#', ' APT ')))""",

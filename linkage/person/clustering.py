@@ -6,8 +6,8 @@ links does not tie two people together. Statements of the sources and reviewers 
 overruled (cannot); a source that vouches for having no duplicates gives a person at most one record. What could as
 well be the one as the other of two people is left alone.
 
-The result depends on pairs and constraints only, never on their order, and each connected component is decided by
-itself: the ground for incremental nights.
+The result depends on pairs and constraints only, never on their order (but for musts that cannot all hold), and each
+connected component is decided by itself: the ground for incremental nights.
 """
 
 from __future__ import annotations
@@ -66,8 +66,9 @@ def cluster(
 
     ``left``, ``right``, ``weight``: edges in log2 odds, each pair once. Nodes must be numbered in the order of their
     keys: ties are broken by number. ``source``: for each node the number of its duplicate-free source, or -1.
-    ``must``, ``cannot``: pairs of nodes, shape (k, 2), the smaller first. ``apart``: the same, of pairs that are kept
-    apart unless a must says otherwise. ``held``: edges whose ends were together before; each weighs ``bonus`` more.
+    ``must``, ``cannot``: pairs of nodes, shape (k, 2), the smaller first; a must that cannot hold beside those before
+    it yields. ``apart``: the same, of pairs that are kept apart unless a must says otherwise. ``held``: edges whose
+    ends were together before; each weighs ``bonus`` more.
     """
     held = np.zeros(len(weight), dtype=np.bool_) if held is None else held
     strong = weight + bonus * held >= join
@@ -178,7 +179,7 @@ def _decide(
             near[other][keep] = mine[other] = mine.get(other, 0.0) + value
         return keep
 
-    for a, b in sorted((min(p), max(p)) for p in musts):
+    for a, b in musts:
         x, y = find(a), find(b)
         if x == y:
             continue

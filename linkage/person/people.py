@@ -128,7 +128,8 @@ def _generation_apart() -> int:
     return next(i for i, v in enumerate(BY_NAME["birth_date"].all_levels) if "generation" in v.words)
 
 
-def _relatives_are_two(con: duckdb.DuckDBPyConnection) -> None:
+def relatives_are_two(con: duckdb.DuckDBPyConnection) -> None:
+    """Fill ``constraints`` with what a stated relationship between two records implies: they are two people."""
     con.execute("""
     insert into constraints
     select distinct least(rid_a, rid_b), greatest(rid_a, rid_b), 'cannot', 'relatives_of_each_other' from stated
@@ -147,11 +148,8 @@ def separate_generations(
     address born a generation apart, with no number in common, are left to a reviewer, unless the birth dates of these
     files are too poor to tell; where other records repeat both birth dates, no third record ties the two together.
 
-    Also fills ``constraints`` with what a stated relationship between two records implies: they are two people.
     ``again``: only pairs raised by their relatives since. Returns the number of pairs set apart.
     """
-    if not again:
-        _relatives_are_two(con)
     con.execute(f"""
     create or replace table kw_apart as
     select e.rid_l, e.rid_r from {edges} e
@@ -269,6 +267,15 @@ def written_twice(con: duckdb.DuckDBPyConnection, scorer: Scorer, duplicate_free
     return int(con.execute("select count(*) from kw_twice").fetchall()[0][0])
 
 
+def hear_sources(con: duckdb.DuckDBPyConnection, scorer: Scorer, duplicate_free: tuple[str, ...]) -> int:
+    """Fill ``constraints`` with all that follows from what sources state, so that decisions can be held against it.
+
+    Returns the number of pairs that are :func:`written_twice`.
+    """
+    relatives_are_two(con)
+    return written_twice(con, scorer, duplicate_free)
+
+
 #: The most that one pair's disagreement may count against joining two groups, in log2 odds below the threshold.
 MOST_AGAINST = 3.0
 
@@ -309,9 +316,11 @@ def form(
     together = np.asarray(data["held"], dtype=np.bool_)
     said: dict[str, NDArray[np.int64]] = {}
     told = (
-        "select distinct least(rid_a, rid_b) as a, greatest(rid_a, rid_b) as b from constraints "
+        "select least(rid_a, rid_b) as a, greatest(rid_a, rid_b) as b from constraints "
         "semi join records ra on ra.rid = rid_a semi join records rb on rb.rid = rid_b "
-        "where kind = '{}' and rid_a <> rid_b order by 1, 2"
+        "where kind = '{}' and rid_a <> rid_b group by 1, 2 "
+        # What reviewers say is heard first: where not all can hold, a source's statement yields.
+        "order by bool_or(reason = 'reviewer') desc, 1, 2"
     )
     two = f"select rid_l as a, rid_r as b from {edges} where evidence in {in_list(TWO_PEOPLE)} order by 1, 2"
     for kind, query in (("must", told.format("must")), ("cannot", told.format("cannot")), ("apart", two)):
@@ -351,7 +360,7 @@ def link(
         "twin_pairs": separate_twins(con, edges, join),
         "generation_pairs": separate_generations(con, edges, mixtures, join),
         "number_pairs": separate_numbers(con, edges, mixtures),
-        "written_twice": written_twice(con, scorer, duplicate_free),
+        "written_twice": hear_sources(con, scorer, duplicate_free),
     }
     return summary | form(con, edges, join, duplicate_free)
 

@@ -125,7 +125,8 @@ def resolve(
 
     Reads what :func:`build_records` and :func:`score` left. Writes ``person_crosswalk.parquet``,
     ``person_facts.parquet``, ``match_rates.parquet`` and ``linked_pairs.parquet``; for review and the quality report
-    ``review_candidates.parquet``, ``weighed_pairs.parquet`` and ``constraints_in_force.parquet``.
+    ``review_candidates.parquet``, ``weighed_pairs.parquet``, ``constraints_in_force.parquet`` and
+    ``published_before.parquet``, the IDs that were in the ledger before this night.
     ``cut`` is the night's data cut-off, the date the ledger records. Returns counts.
     """
     con = connect(spill_dir=linkage_dir / "spill")
@@ -155,6 +156,9 @@ def resolve_on(
     scoring = read_json(linkage_dir / "scoring.json")
     card = models.load(Path(scoring["model_dir"]))
     join, duplicate_free = card.thresholds.join, card.duplicate_free
+    scorer = Scorer(con, Path(scoring["model_dir"]) / "frequencies")
+    if decisions is not None:
+        people.hear_sources(con, scorer, duplicate_free)
     counts = reviewed.apply(con, decisions)
     registry = Registry(registry_dir, "person")
     registry.load(con, cut)
@@ -164,7 +168,6 @@ def resolve_on(
         "create or replace table published as select r.rid, s.id as person_id from registry_state s "
         "join records r on s.member = r.source_system || chr(31) || r.source_record_id"
     )
-    scorer = Scorer(con, Path(scoring["model_dir"]) / "frequencies")
     if first_look is None:
         first_look = people.link(con, scorer, card.mixtures, "edges", join, duplicate_free)
     summary = people.link_through_relatives(
@@ -187,6 +190,11 @@ def resolve_on(
         "select * from review order by rank, weight desc nulls first, source_system_a, source_record_id_a, "
         "source_system_b, source_record_id_b",
         linkage_dir / "review_candidates.parquet",
+    )
+    write_parquet(
+        con,
+        "select distinct person_id from published order by person_id",
+        linkage_dir / "published_before.parquet",
     )
     # What the people were formed from, relatives heard: review and quality look at the same pairs.
     write_parquet(con, "select * from edges order by rid_l, rid_r", linkage_dir / "weighed_pairs.parquet")

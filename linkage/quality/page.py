@@ -455,7 +455,7 @@ def _review(linkage_dir: Path) -> str:
         ("decisions", people.get("decisions", 0)),
         ("decisions about a record that is not there now (kept, idle)", people.get("decisions_on_unknown_records", 0)),
         ("pairs on which reviewers disagree", people.get("decisions_disputed", 0)),
-        ("decisions that contradict others (set aside)", people.get("decisions_set_aside", 0)),
+        ("decisions that contradict others or what sources state (set aside)", people.get("decisions_set_aside", 0)),
         ("pairs two reviewers decided", quality["pairs_decided_twice"]),
     ]
     agreement = quality["kappa"]

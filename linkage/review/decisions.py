@@ -6,7 +6,8 @@ A line is never changed: who thinks again adds a line. What follows from the lin
 * each reviewer has one vote per pair, the latest line; ``unsure`` is no vote;
 * votes that agree settle the pair; votes that differ leave it open (``disputed``) until a third reviewer makes a
   majority, or a supervisor decides: a supervisor's vote outweighs all others;
-* decisions that cannot all hold (A is B, B is C, A is not C) are all set aside and named by number, never by value;
+* decisions that cannot all hold (A is B, B is C, A is not C), with each other or with what sources state, are all set
+  aside and named by number, never by value;
 * a decision about a record that is not there is kept and does nothing (``idle``) until the record is back.
 """
 
@@ -17,6 +18,7 @@ import datetime as dt
 import fcntl
 import io
 import os
+import re
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,7 +26,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
+
+from linkage.person.clustering import _components
 
 FIELDS = (
     "decision_id",
@@ -86,6 +91,17 @@ class Decisions:
     unreadable: list[tuple[int, str]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Statements:
+    """What sources state of pairs of records: that they are one person (``must``), or two (``cannot``)."""
+
+    must: frozenset[Pair] = frozenset()
+    cannot: frozenset[Pair] = frozenset()
+
+
+NOTHING_STATED = Statements()
+
+
 def pair_of(a: Key, b: Key) -> Pair:
     """The two keys in order."""
     return (a, b) if a <= b else (b, a)
@@ -94,65 +110,92 @@ def pair_of(a: Key, b: Key) -> Pair:
 def read(path: Path | None) -> Decisions:
     """The decisions in the CSV file ``path``; none when there is no file.
 
-    A line that is no decision is reported by number and does nothing. Raises :class:`ReviewError` when the header lacks
-    a needed column: then no line can be trusted.
+    Each line stands for itself: one that is no decision is reported by number, does nothing, and takes no other with
+    it. Raises :class:`ReviewError` when the first line cannot be read or lacks a needed column: then no line can be
+    trusted.
     """
     found = Decisions()
     if path is None or not path.exists():
         return found
-    with path.open(encoding="utf-8-sig", newline="") as handle:
-        reader = csv.DictReader(handle)
-        if missing := [name for name in NEEDED if name not in (reader.fieldnames or [])]:
-            raise ReviewError(f"the decisions file {path.name} lacks the columns {', '.join(missing)}")
-        for row in reader:
-            line = reader.line_num
-            value = {name: (row.get(name) or "").strip() for name in FIELDS}
-            a = (value["source_system_a"], value["source_record_id_a"])
-            b = (value["source_system_b"], value["source_record_id_b"])
-            if value["level"] not in LEVELS:
-                found.unreadable.append((line, f"level is none of {', '.join(LEVELS)}"))
-            elif not all((*a, *b, value["decision_id"])):
-                found.unreadable.append((line, "a key or the number is missing"))
-            elif a == b:
-                found.unreadable.append((line, "a record is compared with itself"))
-            elif (value["role"] or "reviewer") not in ROLES:
-                found.unreadable.append((line, f"role is none of {', '.join(ROLES)}"))
-            else:
-                found.lines.append(
-                    Decision(
-                        value["decision_id"],
-                        value["level"],
-                        pair_of(a, b),
-                        value["reviewer"],
-                        value["role"] or "reviewer",
-                        value["decided_at"],
-                        value["reason"],
-                        line,
-                    )
+    if not (whole := path.read_bytes()).strip():
+        return found
+    first, *rest = whole.split(b"\n")
+    header = _header(path, first)
+    for line, raw in enumerate(rest, start=2):
+        if not raw.strip():
+            continue
+        if isinstance(fields := _fields(raw), str):
+            found.unreadable.append((line, fields))
+            continue
+        row = dict(zip(header, fields, strict=False))
+        value = {name: row.get(name, "").strip() for name in FIELDS}
+        a = (value["source_system_a"], value["source_record_id_a"])
+        b = (value["source_system_b"], value["source_record_id_b"])
+        if value["level"] not in LEVELS:
+            found.unreadable.append((line, f"level is none of {', '.join(LEVELS)}"))
+        elif not all((*a, *b, value["decision_id"])):
+            found.unreadable.append((line, "a key or the number is missing"))
+        elif a == b:
+            found.unreadable.append((line, "a record is compared with itself"))
+        elif (value["role"] or "reviewer") not in ROLES:
+            found.unreadable.append((line, f"role is none of {', '.join(ROLES)}"))
+        else:
+            found.lines.append(
+                Decision(
+                    value["decision_id"],
+                    value["level"],
+                    pair_of(a, b),
+                    value["reviewer"],
+                    value["role"] or "reviewer",
+                    value["decided_at"],
+                    value["reason"],
+                    line,
                 )
+            )
     return found
 
 
-def decided_by(path: Path, day: dt.date, zone: dt.tzinfo) -> str | None:
-    """The text of the decisions file ``path`` without the lines decided after ``day``, by the calendar of ``zone``;
-    None when no decision is left.
+def decided_by(path: Path, day: dt.date, zone: dt.tzinfo) -> bytes | None:
+    """The decisions file ``path`` without the lines decided after ``day``, by the calendar of ``zone``; None when no
+    decision is left.
 
     The lines that stay are as they were. A line without a readable time stays: nothing says that it was later.
     """
-    with path.open(encoding="utf-8-sig", newline="") as handle:
-        text = list(handle)
-    reader = csv.DictReader(iter(text))
-    start = reader.line_num if reader.fieldnames else 0
-    header, kept = text[:start], list[str]()
-    for row in reader:
+    first, *lines = io.BytesIO(path.read_bytes()).readlines() or [b""]
+    if not first.strip():
+        return None
+    header = _header(path, first)
+
+    def is_later(raw: bytes) -> bool:
+        fields = _fields(raw)
+        row = {} if isinstance(fields, str) else dict(zip(header, fields, strict=False))
         try:
-            when = dt.datetime.fromisoformat((row.get("decided_at") or "").strip())
-            is_later = (when.astimezone(zone) if when.tzinfo else when).date() > day
+            when = dt.datetime.fromisoformat(row.get("decided_at", "").strip())
         except ValueError:
-            is_later = False
-        kept += [] if is_later else text[start : reader.line_num]
-        start = reader.line_num
-    return "".join(header + kept) if kept else None
+            return False
+        return (when.astimezone(zone) if when.tzinfo else when).date() > day
+
+    kept = [raw for raw in lines if not is_later(raw)]
+    return b"".join([first, *kept]) if kept else None
+
+
+def _header(path: Path, first: bytes) -> list[str]:
+    header = _fields(first.removeprefix(b"\xef\xbb\xbf"))
+    if isinstance(header, str):
+        raise ReviewError(f"the first line of the decisions file {path.name} cannot be read: {header}")
+    if missing := [name for name in NEEDED if name not in header]:
+        raise ReviewError(f"the decisions file {path.name} lacks the columns {', '.join(missing)}")
+    return header
+
+
+def _fields(raw: bytes) -> list[str] | str:
+    """The fields of one line, or what is wrong with it."""
+    try:
+        return next(csv.reader([raw.decode("utf-8").rstrip("\r\n")], strict=True), [])
+    except UnicodeDecodeError:
+        return "it is not written in UTF-8"
+    except csv.Error:
+        return "a quotation mark or a line end stands where none can"
 
 
 def verdicts(lines: Iterable[Decision]) -> dict[Pair, Verdict]:
@@ -177,16 +220,45 @@ def _count(votes: list[Decision]) -> Verdict:
     return Verdict("settled", level, tuple(v.decision_id for v in said if v.level == level), people)
 
 
-def contradictions(found: dict[Pair, Verdict]) -> list[list[Pair]]:
-    """Sets of settled pairs that cannot all hold, each a chain of must-links and the cannot-link it runs into.
+def contradictions(found: dict[Pair, Verdict], stated: Statements = NOTHING_STATED) -> list[list[Pair]]:
+    """Sets of settled pairs that cannot all hold: a chain of must-links and the cannot-link it runs into.
 
+    That cannot-link is a reviewer's, or a source's (which then is no member of the set). What a source states of a pair
+    that reviewers have settled does not count; records a source states to be one person are one link of the chain.
     Deterministic; every set is taken out before the next is looked for, so no pair is in two sets.
     """
-    near: dict[Key, set[Key]] = defaultdict(set)
-    for (a, b), verdict in found.items():
-        if verdict.level == "must_link":
-            near[a].add(b)
-            near[b].add(a)
+    said = {p: v.level for p, v in found.items() if v.level is not None}
+    must, cannot = ({p for p, level in said.items() if level == kind} for kind in LEVELS[:2])
+    sets = [[*chain, pair] for chain, pair in _clashes(must, cannot, {})]
+    aside = {p for clash in sets for p in clash}
+    kept_apart = stated.cannot - said.keys()
+    one = _one(stated.must - said.keys(), kept_apart | (cannot - aside))
+    return sets + [chain for chain, _ in _clashes(must - aside, kept_apart, one)]
+
+
+def _one(must: Iterable[Pair], cannot: Iterable[Pair]) -> dict[Key, Key]:
+    """For each record of ``must`` one record of its group; a pair that runs into a cannot-link ties nothing."""
+    group: dict[Key, set[Key]] = {}
+    apart: dict[Key, set[Key]] = defaultdict(set)
+    for a, b in cannot:
+        apart[a].add(b)
+        apart[b].add(a)
+    for a, b in sorted(must):
+        mine, other = group.setdefault(a, {a}), group.setdefault(b, {b})
+        if mine is not other and not any(apart[key] & other for key in mine):
+            mine |= other
+            group.update(dict.fromkeys(other, mine))
+    return {key: min(keys) for key, keys in group.items()}
+
+
+def _clashes(must: set[Pair], cannot: Iterable[Pair], one: dict[Key, Key]) -> Iterator[tuple[list[Pair], Pair]]:
+    """Chains of ``must`` from one end of a pair of ``cannot`` to the other; ``one`` says which records are one."""
+    near: dict[Key, dict[Key, list[Pair]]] = defaultdict(dict)
+    for pair in sorted(must):
+        a, b = (one.get(key, key) for key in pair)
+        if a != b:
+            near[b].setdefault(a, []).append(pair)
+            near[a].setdefault(b, []).append(pair)
     group: dict[Key, Key] = {}
     for start in sorted(near):
         waiting = [start] if start not in group else []
@@ -195,25 +267,22 @@ def contradictions(found: dict[Pair, Verdict]) -> list[list[Pair]]:
             if here not in group:
                 group[here] = start
                 waiting += near[here]
-    sets: list[list[Pair]] = []
-    for pair in sorted(p for p, v in found.items() if v.level == "cannot_link"):
+    for pair in sorted(cannot):
+        a, b = (one.get(key, key) for key in pair)
         # Most pairs are in no chain at all: only ends of one chain are worth the search.
-        if group.get(pair[0], pair[0]) != group.get(pair[1], pair[1]):
+        if a not in group or group[a] != group.get(b):
             continue
         clash: list[Pair] = []
-        while path := _path(pair, near):
-            clash += path
-            for a, b in path:
-                near[a].discard(b)
-                near[b].discard(a)
+        while path := _path(a, b, near):
+            for here, there in path:
+                clash += near[here].pop(there)
+                near[there].pop(here)
         if clash:
-            sets.append([*clash, pair])
-    return sets
+            yield clash, pair
 
 
-def _path(pair: Pair, near: dict[Key, set[Key]]) -> list[Pair]:
-    """The shortest chain of must-links from one end of ``pair`` to the other."""
-    start, end = pair
+def _path(start: Key, end: Key, near: dict[Key, dict[Key, list[Pair]]]) -> list[tuple[Key, Key]]:
+    """The steps of the shortest way from ``start`` to ``end``; none when there is no way."""
     came: dict[Key, Key | None] = {start: None}
     waiting = deque([start])
     while waiting and end not in came:
@@ -222,10 +291,10 @@ def _path(pair: Pair, near: dict[Key, set[Key]]) -> list[Pair]:
             if other not in came:
                 came[other] = here
                 waiting.append(other)
-    path: list[Pair] = []
+    path: list[tuple[Key, Key]] = []
     step: Key | None = end if end in came else None
     while step is not None and (before := came[step]) is not None:
-        path.append(pair_of(before, step))
+        path.append((before, step))
         step = before
     return path
 
@@ -267,7 +336,9 @@ def append(
     stamp = (now or dt.datetime.now(dt.UTC)).isoformat(timespec="seconds")
     with _locked(path):
         before = read(path)
-        number = max((int(d.decision_id) for d in before.lines if d.decision_id.isdigit()), default=0)
+        # Whatever else stands in a file written by hand is a name, not a number.
+        numbers = (d.decision_id for d in before.lines if re.fullmatch("[0-9]{1,18}", d.decision_id))
+        number = max(map(int, numbers), default=0)
         new = [
             Decision(str(number + i), level, pair, reviewer, role, stamp, reason)
             for i, (pair, level, reason) in enumerate(votes, start=1)
@@ -287,20 +358,18 @@ def append(
 def _write(path: Path, new: list[Decision]) -> None:
     """The old bytes and the new lines as a new file: whole or not at all."""
     old = path.read_bytes() if path.exists() else b""
-    header = next(csv.reader(io.StringIO(old.decode("utf-8-sig"))), None) or list(FIELDS)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, header, extrasaction="ignore", lineterminator="\n")
-    if not old:
-        writer.writeheader()
-    elif missing := [name for name in FIELDS if name not in header]:
+    if not old.strip():
+        old = ",".join(FIELDS).encode() + b"\n"
+    first, end, rest = old.partition(b"\n")
+    header = _header(path, first)
+    if missing := [name for name in FIELDS if name not in header]:
         # A file begun by hand gets the columns it lacks, or who decided when would be lost.
-        rows = list(csv.DictReader(io.StringIO(old.decode("utf-8-sig"))))
-        header, old = [*header, *missing], b""
-        writer = csv.DictWriter(text, header, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    elif not old.endswith(b"\n"):
-        text.write("\n")
+        first = first.rstrip(b"\r") + ("," + ",".join(missing)).encode()
+    old = first + end + rest
+    if not old.endswith(b"\n"):
+        old += b"\n"
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*header, *missing], extrasaction="ignore", lineterminator="\n")
     for d in new:
         (system_a, record_a), (system_b, record_b) = d.pair
         line = {
@@ -320,57 +389,95 @@ def _write(path: Path, new: list[Decision]) -> None:
     os.replace(part, path)
 
 
-def apply(con: duckdb.DuckDBPyConnection, path: Path | None) -> dict[str, object]:
-    """Settled decisions become rows of table ``constraints``, with reason ``reviewer``. Table ``records`` must exist.
+def statements(con: duckdb.DuckDBPyConnection, pairs: Iterable[Pair]) -> Statements:
+    """What tables ``records`` and ``constraints`` hold of sources' statements that a chain through ``pairs`` can meet.
 
-    A reviewer's word on a pair stands above a source's on the same pair. Returns what was read: counts, and the numbers
-    of decisions that contradict each other and of lines that are no decisions.
+    Statements a reviewer's word has taken out of force count: the reviewer may think again.
+    """
+    if not (listed := list(pairs)):
+        return NOTHING_STATED
+    _keys(con, "kw_pairs", listed)
+    con.execute("""
+    create or replace table kw_stated as
+    select distinct replace(kind, 'overruled_', '') as kind, least(rid_a, rid_b) as a, greatest(rid_a, rid_b) as b
+    from constraints where reason <> 'reviewer'
+    """)
+    asked = f"select distinct a.rid, b.rid from kw_pairs {_ENDS}"
+    ties = con.execute(f"{asked} union select a, b from kw_stated where kind = 'must' order by 1, 2").fetchall()
+    met = {rid for pair in con.execute(asked).fetchall() for rid in pair}
+    said: dict[str, set[Pair]] = {"must": set(), "cannot": set()}
+    if met:
+        ends = np.asarray(ties, dtype=np.int64)
+        rids, place = np.unique(ends, return_inverse=True)
+        place = place.reshape(ends.shape)
+        group = _components(len(rids), place[:, 0], place[:, 1])
+        is_met = np.isin(group, group[np.isin(rids, list(met))])
+        con.register("kw_groups", pa.table({"rid": rids[is_met], "part": group[is_met]}))
+        for kind, *keys in con.execute("""
+        select s.kind, a.source_system, a.source_record_id, b.source_system, b.source_record_id from kw_stated s
+        join kw_groups one on one.rid = s.a join kw_groups other on other.rid = s.b and other.part = one.part
+        join records a on a.rid = s.a join records b on b.rid = s.b
+        """).fetchall():
+            said[kind].add(pair_of((keys[0], keys[1]), (keys[2], keys[3])))
+        con.unregister("kw_groups")
+    con.execute("drop table kw_stated")
+    con.execute("drop table kw_pairs")
+    return Statements(frozenset(said["must"]), frozenset(said["cannot"]))
+
+
+_ENDS = (
+    "join records a on a.source_system = system_a and a.source_record_id = record_a "
+    "join records b on b.source_system = system_b and b.source_record_id = record_b"
+)
+
+
+def _keys(con: duckdb.DuckDBPyConnection, table: str, pairs: Iterable[Pair], **more: Iterable[str]) -> None:
+    """Table ``table(system_a, record_a, system_b, record_b)`` of ``pairs``, with the columns ``more``."""
+    listed = list(pairs)
+    columns = {
+        f"{part}_{side}": [pair[i][j] for pair in listed]
+        for i, side in enumerate("ab")
+        for j, part in enumerate(("system", "record"))
+    } | {name: list(values) for name, values in more.items()}
+    con.register("kw_listed", pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()}))
+    con.execute(f"create or replace table {table} as select * from kw_listed")
+    con.unregister("kw_listed")
+
+
+def must_links(found: dict[Pair, Verdict]) -> list[Pair]:
+    """The pairs reviewers have settled as one person."""
+    return [p for p, v in found.items() if v.level == "must_link"]
+
+
+def apply(con: duckdb.DuckDBPyConnection, path: Path | None) -> dict[str, object]:
+    """Settled decisions become rows of table ``constraints``, with reason ``reviewer``.
+
+    Tables ``records`` and ``constraints`` must exist, with all that sources state
+    (:func:`linkage.person.people.hear_sources`). A reviewer's word on a pair stands above a source's
+    on the same pair: the source's row stays, as ``overruled_must`` or ``overruled_cannot``, so that one can tell what
+    would have become of the pair without the reviewer. Returns what was read: counts, and the numbers of decisions that
+    contradict each other or what sources state, and of lines that are no decisions.
     """
     read_ = read(path)
     found = verdicts(read_.lines)
-    clashes = contradictions(found)
+    clashes = contradictions(found, statements(con, must_links(found)))
     aside = {pair for clash in clashes for pair in clash}
     settled = [(p, v) for p, v in found.items() if v.level is not None and p not in aside]
-    con.register(
-        "kw_said",
-        pa.table(
-            {
-                "system_a": pa.array([d.pair[0][0] for d in read_.lines], pa.string()),
-                "record_a": pa.array([d.pair[0][1] for d in read_.lines], pa.string()),
-                "system_b": pa.array([d.pair[1][0] for d in read_.lines], pa.string()),
-                "record_b": pa.array([d.pair[1][1] for d in read_.lines], pa.string()),
-            }
-        ),
-    )
-    con.register(
-        "kw_settled",
-        pa.table(
-            {
-                "system_a": pa.array([p[0][0] for p, _ in settled], pa.string()),
-                "record_a": pa.array([p[0][1] for p, _ in settled], pa.string()),
-                "system_b": pa.array([p[1][0] for p, _ in settled], pa.string()),
-                "record_b": pa.array([p[1][1] for p, _ in settled], pa.string()),
-                "kind": pa.array(["must" if v.level == "must_link" else "cannot" for _, v in settled], pa.string()),
-            }
-        ),
-    )
-    ends = (
-        "join records a on a.source_system = system_a and a.source_record_id = record_a "
-        "join records b on b.source_system = system_b and b.source_record_id = record_b"
-    )
-    alive = con.execute(f"select count(*) from kw_said {ends}").fetchall()[0][0]
+    _keys(con, "kw_said", (d.pair for d in read_.lines))
+    kinds = ("must" if v.level == "must_link" else "cannot" for _, v in settled)
+    _keys(con, "kw_settled", (p for p, _ in settled), kind=kinds)
+    alive = con.execute(f"select count(*) from kw_said {_ENDS}").fetchall()[0][0]
     con.execute(
         f"create or replace table kw_reviewed as select least(a.rid, b.rid) as rid_a, greatest(a.rid, b.rid) as rid_b, "
-        f"kind from kw_settled {ends} order by all"
+        f"kind from kw_settled {_ENDS} order by all"
     )
-    con.unregister("kw_said")
-    con.unregister("kw_settled")
     con.execute("""
-    delete from constraints c using kw_reviewed r
-    where least(c.rid_a, c.rid_b) = r.rid_a and greatest(c.rid_a, c.rid_b) = r.rid_b
+    update constraints c set kind = 'overruled_' || c.kind from kw_reviewed r
+    where least(c.rid_a, c.rid_b) = r.rid_a and greatest(c.rid_a, c.rid_b) = r.rid_b and c.kind <> r.kind
     """)
     con.execute("insert into constraints select rid_a, rid_b, kind, 'reviewer' from kw_reviewed")
-    con.execute("drop table kw_reviewed")
+    for table in ("kw_said", "kw_settled", "kw_reviewed"):
+        con.execute(f"drop table {table}")
     return {
         "decisions": len(read_.lines),
         "decisions_on_unknown_records": len(read_.lines) - alive,

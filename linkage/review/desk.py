@@ -7,12 +7,16 @@ pair is decided, or the reviewer would follow them.
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from linkage.review import decisions as reviewed
-from linkage.review.words import FAMILY_REASONS, REASONS
+from linkage.review.queue import stated
+from linkage.review.words import FAMILY_REASONS, GROUNDS, REASONS
+from linkage.standardize import STREET_TYPES, UNITS
 from linkage.store import connect, quoted, rows
 
 #: Share of the audit sample (one in so many) that a second reviewer decides too, so that agreement can be measured.
@@ -56,6 +60,33 @@ _FROM_RECORDS = {
 }
 
 
+#: Four digits and more, however they are divided: a year, a date, the end of a number.
+_LONG_NUMBER = re.compile(r"\d(?: ?\d){3}")
+_NAMES = ("name", "earlier surname", "mother", "parents", "children")
+_NOT_PRIVATE = ("record", "sex", "race, ethnicity", "role")
+#: Words that are many addresses', and of two letters those that are more than names.
+_STREETS = {word.lower() for word in (*STREET_TYPES, *STREET_TYPES.values(), *UNITS.split("|"), "WAY")}
+_SMALL = re.compile("a[mnst]|b[ey]|do|go|he|i[fnst]|m[ey]|no|o[fnr]|so|to|u[ps]|we|jr|sr|ii|iv")
+
+
+def _words(text: str) -> list[str]:
+    """The words of ``text`` without accents, in small letters; whatever is no letter and no digit divides them."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return re.findall(r"[^\W_]+", plain.casefold())
+
+
+def _private(key: reviewed.Key, record: dict[str, str]) -> set[str]:
+    """The words of a record that a reason must not repeat."""
+    # A part of a record's number that is a plain word tells nothing.
+    found = {word for word in _words(key[1]) if not word.isalpha() and len(word) > (2 if word.isdigit() else 1)}
+    for label, value in record.items():
+        if label in _NAMES:
+            found |= {w for w in _words(value) if len(w) > 1 and not w.isdigit() and not _SMALL.fullmatch(w)}
+        elif label not in _NOT_PRIVATE:
+            found |= {w for w in _words(value) if len(w) > 2 and (label != "address" or w not in _STREETS)}
+    return found
+
+
 @dataclass(frozen=True)
 class Question:
     """One pair to decide; ``list`` says from which list of the queue."""
@@ -92,6 +123,7 @@ class Told:
             score = f"The model's odds: {odds:,.0f} to 1 {'for' if self.weight >= 0 else 'against'} one person"
         end = {
             "disputed": " Another reviewer decided otherwise: a third, or a supervisor, has to say.",
+            "contradicted": " It cannot hold beside other decisions or what sources state: a supervisor has to say.",
             "unsure": " It stays open for somebody else.",
         }.get(self.state, " It counts from the next night on.")
         return f"{score}; the linkage had them as {linked}.{end}"
@@ -148,6 +180,9 @@ class Desk:
         ]
         self._by_item = {q.item: q for q in reversed(self._order)}
         self._audited = {row["item"] for row in found if row["list"] == "audit"}
+        self._decided: set[str] = set()
+        known = reviewed.must_links(reviewed.verdicts(reviewed.read(decisions).lines))
+        self._stated = stated(linkage_dir, [*known, *(reviewed.pair_of(*q.pair) for q in self._order)])
 
     def open(self) -> list[Question]:
         """What this reviewer may still decide, most consequential first, the audit sample after it.
@@ -156,7 +191,7 @@ class Desk:
         """
         lines = reviewed.read(self.decisions).lines
         found = reviewed.verdicts(lines)
-        clashing = {p for clash in reviewed.contradictions(found) for p in clash}
+        clashing = self._clashing(found)
         me = self.reviewer.casefold()
         mine = {d.pair for d in lines if d.reviewer.casefold() == me}
         ruled = {d.pair for d in lines if d.reviewer.casefold() == me and d.role == "supervisor"}
@@ -165,7 +200,8 @@ class Desk:
         for question in self._order:
             pair = reviewed.pair_of(*question.pair)
             verdict = found.get(pair)
-            if question.item in seen:
+            # Nobody is asked twice at one sitting.
+            if question.item in seen or question.item in self._decided:
                 continue
             seen.add(question.item)
             if self.role == "supervisor" and (pair in clashing or (verdict and verdict.state == "disputed")):
@@ -178,6 +214,9 @@ class Desk:
             elif verdict is None or verdict.state != "settled" or self._again(question, verdict):
                 open_.append(question)
         return open_
+
+    def _clashing(self, found: dict[reviewed.Pair, reviewed.Verdict]) -> set[reviewed.Pair]:
+        return {p for clash in reviewed.contradictions(found, self._stated) for p in clash}
 
     def _again(self, question: Question, verdict: reviewed.Verdict) -> bool:
         second = question.item in self._audited and int(question.item, 16) % SECOND_LOOK == 0
@@ -261,31 +300,39 @@ class Desk:
         question = self.question(item)
         self.check_reason(question, reason)
         reviewed.append(self.decisions, [(question.pair, level, reason)], self.reviewer, self.role)
+        self._decided.add(item)
         return self.tell(item)
 
     def check_reason(
         self, question: Question, reason: str, records: dict[reviewed.Key, dict[str, str]] | None = None
     ) -> None:
-        """Refuse an empty reason, and one that carries what belongs in the vault into the file of decisions."""
-        words = {w.casefold() for w in reviewed.clean_reason(reason).replace("'", " ").replace(",", " ").split()}
+        """Refuse an empty reason, and one that carries what belongs in the vault into the file of decisions.
+
+        Refused are four digits and more, also in groups, a record's number, and any word of a name, place or relative
+        of the two records, whatever stands around it and whatever accents it has.
+        """
+        words = _words(reviewed.clean_reason(reason))
         if not words:
             raise reviewed.ReviewError("a decision needs a reason")
+        if words in map(_words, GROUNDS):
+            return
         shown = records or self.records([question])
-        private = ("name", "earlier surname", "birth date", "SSN", "Medicaid number", "phone", "mother",
-                   "parents", "children")  # fmt: skip
-        for key in question.pair:
-            for label in private:
-                values = shown[key].get(label, "").replace("/", " ").replace("…", " ").casefold().split()
-                if words & {v for v in values if len(v) > 2}:
-                    raise reviewed.ReviewError("the reason repeats a name, date or number: say it without")
+        private = {word for key in question.pair for word in _private(key, shown[key])}
+        numbers = {"".join(_words(record)) for _, record in question.pair}
+        if (
+            _LONG_NUMBER.search(" ".join(words))
+            or private & set(words)
+            or any(number in "".join(words) for number in numbers if len(number) > 2 and not number.isalpha())
+        ):
+            raise reviewed.ReviewError("the reason repeats a name, date or number: say it without")
 
     def tell(self, item: str) -> Told:
         """What the model and the linkage had made of a pair. For after the decision."""
         facts = self._facts[item]
-        verdict = reviewed.verdicts(reviewed.read(self.decisions).lines).get(
-            reviewed.pair_of(*self._by_item[item].pair)
-        )
-        return Told(bool(facts["is_linked"]), facts["weight"], verdict.state if verdict else "unsure")
+        found = reviewed.verdicts(reviewed.read(self.decisions).lines)
+        pair = reviewed.pair_of(*self._by_item[item].pair)
+        state = "contradicted" if pair in self._clashing(found) else found[pair].state if pair in found else "unsure"
+        return Told(bool(facts["is_linked"]), facts["weight"], state)
 
 
 def labels(*records: dict[str, str]) -> list[str]:
@@ -341,7 +388,8 @@ def status(linkage_dir: Path, decisions: Path) -> dict[str, int]:
     """How much is open and decided: counts only."""
     read_ = reviewed.read(decisions)
     found = reviewed.verdicts(read_.lines)
-    clashes = reviewed.contradictions(found)
+    clashes = reviewed.contradictions(found, stated(linkage_dir, reviewed.must_links(found)))
+    aside = {p for clash in clashes for p in clash}
     con = connect(spill_dir=linkage_dir / "spill")
     try:
         queue = rows(con, f"select * from read_parquet({quoted(linkage_dir / 'review_queue.parquet')})")
@@ -357,8 +405,8 @@ def status(linkage_dir: Path, decisions: Path) -> dict[str, int]:
 
     def settled(row: dict[str, Any]) -> bool:
         a = (row["source_system_a"], row["source_record_id_a"])
-        verdict = found.get(reviewed.pair_of(a, (row["source_system_b"], row["source_record_id_b"])))
-        return verdict is not None and verdict.state == "settled"
+        pair = reviewed.pair_of(a, (row["source_system_b"], row["source_record_id_b"]))
+        return pair in found and found[pair].state == "settled" and pair not in aside
 
     return {
         "open questions": sum(r["list"] == "review" and not settled(r) for r in queue),
@@ -369,7 +417,9 @@ def status(linkage_dir: Path, decisions: Path) -> dict[str, int]:
             not (d.pair[0] in alive and d.pair[1] in alive) for d in read_.lines
         ),
         "disputed pairs": sum(v.state == "disputed" for v in found.values()),
-        "decisions that contradict each other": sum(len(found[p].decision_ids) for c in clashes for p in c),
+        "decisions set aside (they contradict each other or what sources state)": sum(
+            len(found[p].decision_ids) for p in aside
+        ),
         "lines that are no decision": len(read_.unreadable),
         "odd families to ask the agencies about (second sheet of --export)": len(family_questions(linkage_dir)),
     }

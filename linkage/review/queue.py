@@ -2,10 +2,11 @@
 
 ``review_queue.parquet`` holds source record keys, words and counts, no name. Two lists in one file (column ``list``):
 
-``review``  pairs in question, one per pair of people (or of parts of one person) that stand or fall together, ordered
-            by ``priority`` = points of consequence x doubt (:data:`linkage.review.words.CONSEQUENCES`, plus one per
-            record moved, up to three). Doubt is 4p(1-p), highest at even odds, and 1 where evidence and a constraint
-            contradict each other.
+``review``  pairs in question, one per pair of people (or of parts of one person) that stand or fall together. First
+            those on which decisions disagree with each other or with what sources state; then by ``priority`` =
+            points of consequence x doubt (:data:`linkage.review.words.CONSEQUENCES`, plus one per record moved, up to
+            three). Doubt is 4p(1-p), highest at even odds, and 1 where evidence and a constraint contradict each
+            other.
 ``audit``   a random sample of all weighed pairs within strata of score, for estimating precision and recall
             (``audit_strata.parquet`` has the sizes). Pairs are taken in the order of a seeded hash of their keys
             (permanent random numbers, Ohlsson 1995), so the sample stays the same while the strata do, whatever else
@@ -15,6 +16,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,17 @@ def item_of(pair: reviewed.Pair) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def stated(linkage_dir: Path, pairs: Iterable[reviewed.Pair]) -> reviewed.Statements:
+    """What sources stated, on the night in ``linkage_dir``, that decisions on ``pairs`` could run into."""
+    con = connect(spill_dir=linkage_dir / "spill")
+    try:
+        for table, file in (("records", "records"), ("constraints", "constraints_in_force")):
+            con.execute(f"create view {table} as select * from read_parquet({quoted(linkage_dir / f'{file}.parquet')})")
+        return reviewed.statements(con, pairs)
+    finally:
+        con.close()
+
+
 def load(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
     """``records``, ``edges``, ``constraints`` and ``people`` of a night that :func:`resolve` has finished."""
     # Views where nothing is changed: each step then reads only the columns it needs.
@@ -61,7 +74,7 @@ def load(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
         con.execute(f"create {kind} {table} as select * from read_parquet({quoted(linkage_dir / (file + '.parquet'))})")
     con.execute(f"""
     create table people as
-    select r.rid, c.person_id as person, c.valid_from from records r
+    select r.rid, c.person_id as person from records r
     join read_parquet({quoted(linkage_dir / "person_crosswalk.parquet")}) c using (source_system, source_record_id)
     """)
 
@@ -69,12 +82,14 @@ def load(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
 def without_reviewers(con: duckdb.DuckDBPyConnection, card: models.ModelCard) -> None:
     """Table ``alone(rid, person)``: the people as the model alone would form them.
 
-    Precision is asked of this: what reviewers have mended must not count in the model's favour.
+    Precision is asked of this: what reviewers have mended must not count in the model's favour. What sources state
+    counts, also where a reviewer says otherwise.
     """
     if con.execute("select count(*) from constraints where reason = 'reviewer'").fetchall()[0][0]:
         con.execute("create table kw_people as select * from people")
         con.execute("create table kw_all as select * from constraints")
         con.execute("delete from constraints where reason = 'reviewer'")
+        con.execute("update constraints set kind = replace(kind, 'overruled_', '')")
         form(con, "edges", card.thresholds.join, card.duplicate_free)
         con.execute("create table alone as select * from people")
         con.execute("create or replace table people as select * from kw_people")
@@ -91,7 +106,8 @@ def build_queue(
     """Write ``review_queue.parquet`` and ``audit_strata.parquet`` for the night in ``linkage_dir``.
 
     Reads what ``resolve`` and ``build_families`` wrote there. Pairs that are settled by decisions are no questions any
-    more; pairs on which reviewers disagree, or whose decisions contradict each other, come first. Returns counts.
+    more; pairs on which reviewers disagree, or whose decisions contradict each other or what sources state, come first.
+    Returns counts.
     """
     card = models.load(Path(read_json(linkage_dir / "scoring.json")["model_dir"]))
     con = connect(spill_dir=linkage_dir / "spill")
@@ -113,7 +129,8 @@ def _candidates(
 ) -> None:
     """Table ``question``: one pair for each thing that would change, with ``reason`` and ``doubt``."""
     found = reviewed.verdicts(read.lines)
-    clashing = {p for clash in reviewed.contradictions(found) for p in clash}
+    stated = reviewed.statements(con, reviewed.must_links(found))
+    clashing = {p for clash in reviewed.contradictions(found, stated) for p in clash}
     states = [
         (p, "decisions_contradict" if p in clashing else "disputed" if v.state == "disputed" else "settled")
         for p, v in found.items()
@@ -180,7 +197,9 @@ def _candidates(
             order by rank, weight desc nulls last, rid_l, rid_r) as nth
         from placed p
         left join answered w on w.one = least(person_l, person_r) and w.other = greatest(person_l, person_r)
-        where (not is_linked or part_l <> part_r or rank = 0) and (w.one is null or rank = 0)
+        where (not is_linked or part_l <> part_r or rank = 0)
+            -- What sources state is asked about all the same: who is whom is not said by keeping two of them apart.
+            and (w.one is null or p.reason = 'contradiction' or rank = 0)
     ) where nth = 1
     """)
 
@@ -221,8 +240,10 @@ def _consequences(con: duckdb.DuckDBPyConnection, linkage_dir: Path, part2_syste
     select p.person, bool_or({part2}) as has_part2, bool_or(not {part2}) as has_other,
         bool_or(coalesce(r.is_sealed, false)) as is_sealed,
         bool_or((r.is_child or r.record_role = 'child') and (r.has_placement or f.rid is not null)) as in_care,
-        min(p.valid_from) < (select max(valid_from) from people) as is_published, count(*) as records
-    from people p join records r using (rid) left join fostered f using (rid) group by p.person
+        bool_or(i.person_id is not null) as is_published, count(*) as records
+    from people p join records r using (rid) left join fostered f using (rid)
+    left join read_parquet({quoted(linkage_dir / "published_before.parquet")}) i on i.person_id = p.person
+    group by p.person
     """)
     families = linkage_dir / "family_member.parquet"
     con.execute(
@@ -286,8 +307,9 @@ def _write(con: duckdb.DuckDBPyConnection, linkage_dir: Path, card: models.Model
     none = ", ".join(f"cast(null as boolean) as {c.name}" for c in CONSEQUENCES)
     con.execute(f"""
     create table listed as
-    select 'review' as list, row_number() over (order by priority desc, rid_l, rid_r) as position, * from (
-        select reason, ({points} + least(records_moved, 3)) * doubt as priority, weight, is_linked,
+    select 'review' as list, row_number() over (order by rank > 0, priority desc, rid_l, rid_r) as position,
+        * exclude (rank) from (
+        select rank, reason, ({points} + least(records_moved, 3)) * doubt as priority, weight, is_linked,
             cast(null as varchar) as stratum, rid_l, rid_r, records_moved, {every}
         from weighed)
     union all

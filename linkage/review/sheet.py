@@ -113,7 +113,9 @@ def take_in(desk: Desk, path: Path) -> dict[str, int]:
     """Take the decisions of a filled-in workbook; all of them or none.
 
     Rows without a decision are left open; a decision this reviewer has already taken is not repeated, so a workbook may
-    be taken in twice. Returns counts. Raises :class:`~linkage.review.decisions.ReviewError` naming rows and columns,
+    be taken in twice; what a night since has taken off the queue needs no decision any more. Returns counts.
+
+    Raises :class:`~linkage.review.decisions.ReviewError` naming rows and columns,
     never values, when the file is no workbook of ours or any row is not as it was given out.
     """
     if not path.exists():
@@ -134,7 +136,7 @@ def take_in(desk: Desk, path: Path) -> dict[str, int]:
     problems: list[str] = []
     wanted: list[tuple[int, Any, str, str]] = []
     seen: dict[str, int] = {}
-    blank = 0
+    blank = gone = 0
     for number, row in enumerate(table[1:], start=2):
         value = {name: _text(row[i]) if i < len(row) else "" for name, i in at.items()}
         if not any(value.values()):
@@ -159,7 +161,7 @@ def take_in(desk: Desk, path: Path) -> dict[str, int]:
             try:
                 wanted.append((number, desk.question(value["pair"]), level, value["reason"]))
             except reviewed.ReviewError:
-                problems.append(f"row {number}: tonight's queue does not have this pair any more: export it again")
+                gone += 1
     records = desk.records([q for _, q, _, _ in wanted])
     me = desk.reviewer.casefold()
     latest = {d.pair: d.level for d in reviewed.read(desk.decisions).lines if d.reviewer.casefold() == me}
@@ -176,7 +178,12 @@ def take_in(desk: Desk, path: Path) -> dict[str, int]:
         raise reviewed.ReviewError("nothing was taken in:\n" + "\n".join(problems[:20]) + more)
     if votes:
         reviewed.append(desk.decisions, votes, desk.reviewer, desk.role)
-    return {"decisions": len(votes), "already known": len(wanted) - len(votes), "left open": blank}
+    return {
+        "decisions": len(votes),
+        "already known": len(wanted) - len(votes),
+        "no longer asked": gone,
+        "left open": blank,
+    }
 
 
 def _text(value: Any) -> str:

@@ -13,7 +13,7 @@ from linkage.person.comparisons import COMPARISONS
 
 #: Why a pair is in the queue.
 REASONS = {
-    "decisions_contradict": "decisions on these records and others cannot all hold",
+    "decisions_contradict": "decisions on these records and others, or what sources state, cannot all hold",
     "disputed": "reviewers disagree",
     "contradiction": "what sources state about their own records cannot all hold",
     "id_conflict": "a number agrees, and little else does",

@@ -303,7 +303,10 @@ def review_queue(deployment: Deployment) -> Iterator[dg.MaterializeResult | dg.A
     yield dg.MaterializeResult(["linkage", "review_queue"], metadata=counts(queue))
     people = json.loads((folder / "resolve.json").read_text(encoding="utf-8"))
     clashes, lines = people["contradicting_decisions"], people["unreadable_decision_lines"]
-    told = [f"decisions {', '.join(ids)} cannot all hold and were set aside" for ids in clashes]
+    told = [
+        f"decisions {', '.join(ids)} cannot all hold, with each other or with what sources state, and were set aside"
+        for ids in clashes
+    ]
     told += [f"line {line} is no decision" for line in lines]
     yield dg.AssetCheckResult(
         passed=not told,
@@ -311,6 +314,7 @@ def review_queue(deployment: Deployment) -> Iterator[dg.MaterializeResult | dg.A
         description="; ".join(told),
         metadata={
             "contradictions": len(clashes),
+            "contradicting_statements": people["review"].get("contradiction", 0),
             "unreadable_lines": len(lines),
             "disputed_pairs": people["decisions_disputed"],
             "idle_decisions": people["decisions_on_unknown_records"],

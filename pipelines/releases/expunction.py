@@ -17,7 +17,6 @@ import csv
 import datetime as dt
 import hashlib
 import hmac
-import io
 import re
 import shutil
 from collections import defaultdict
@@ -371,21 +370,23 @@ def forget_by_name(home: Home, secret: bytes) -> None:
 def _forget_decisions(path: Path, tombstone: Any) -> None:
     if not path.exists():
         return
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    named = list(csv.DictReader(lines))
-    out = io.StringIO()
-    if not named:
-        return
-    writer = csv.DictWriter(out, list(named[0]), lineterminator="\n")
-    writer.writeheader()
-    kept = [row for row in named if not any(_forgotten(row, side, tombstone) for side in "ab")]
-    writer.writerows(kept)
-    if len(kept) < len(named):
-        write_atomic(path, out.getvalue())
+    first, *lines = path.read_bytes().splitlines(keepends=True) or [b""]
+    header = next(csv.reader([first.decode("utf-8-sig", "replace")]), [])
+
+    def is_named(line: bytes) -> bool:
+        # A line with a quotation mark too many is no decision, and may name the record all the same.
+        text = line.decode("utf-8", "replace")
+        split = (next(csv.reader([text]), []), text.replace('"', "").split(","))
+        rows = [dict(zip(header, map(str.strip, fields), strict=False)) for fields in split]
+        return any(_forgotten(row, side, tombstone) for row in rows for side in "ab")
+
+    kept = [line for line in lines if not is_named(line)]
+    if len(kept) < len(lines):
+        write_atomic(path, b"".join([first, *kept]))
 
 
 def _forgotten(row: Mapping[str, str], side: str, tombstone: Any) -> bool:
-    return tombstone(row[f"source_system_{side}"], row[f"source_record_id_{side}"]) is not None
+    return tombstone(row.get(f"source_system_{side}", ""), row.get(f"source_record_id_{side}", "")) is not None
 
 
 def unread_files(home: Home, system: str, record_id: Sequence[str]) -> list[Path]:

@@ -70,6 +70,11 @@ def test_must_against_cannot_is_reported_and_not_obeyed() -> None:
     assert [int(x) for x in found.label] == [0, 0, 2]
 
 
+def test_of_musts_that_cannot_all_hold_the_last_yields() -> None:
+    assert run(3, [], must=[(0, 1), (1, 2)], cannot=[(0, 2)]) == [0, 0, 2]
+    assert run(3, [], must=[(1, 2), (0, 1)], cannot=[(0, 2)]) == [0, 1, 1]
+
+
 def test_pairs_kept_apart_stay_apart_unless_a_must_says_otherwise() -> None:
     assert run(3, [(0, 1, 9.0), (1, 2, 5.0)], apart=[(0, 2)]) == [0, 0, 2]
     assert run(3, [(0, 1, 9.0), (1, 2, 5.0)], must=[(0, 2)], apart=[(0, 2)]) == [0, 0, 0]

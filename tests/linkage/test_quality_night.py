@@ -112,6 +112,54 @@ def test_the_audit_sample_is_the_same_on_another_night(trained: Path, looked_at:
     assert (tmp_path / "linkage" / "review_queue.parquet").read_bytes() == before
 
 
+def test_reviewers_who_disagree_come_first_and_the_ids_of_an_earlier_night_are_published(
+    looked_at: Path, tmp_path: Path
+) -> None:
+    work, published = tmp_path / "linkage", "a published ID would end or split"
+    shutil.copytree(looked_at, work)
+    before = [r for r in table(work / "review_queue.parquet") if r["list"] == "review"]
+    assert not any(published in r["consequence"] for r in before)
+    for _ in range(2):
+        # Two nights of one cut: what the first gave out is published in the second.
+        linkage.resolve(work, tmp_path / "registry", CUT, SECRET)
+    for who, level in (("Ann", "must_link"), ("Bob", "cannot_link")):
+        reviewed.append(tmp_path / "decisions.csv", [(pair(before[-1]), level, "looked up")], who)
+    linkage.build_queue(work, tmp_path / "decisions.csv")
+    first, *rest = (r for r in table(work / "review_queue.parquet") if r["list"] == "review")
+    assert (pair(first), first["reason"]) == (pair(before[-1]), "disputed")
+    assert first["priority"] < rest[0]["priority"]
+    assert all(published in r["consequence"] for r in (first, *rest))
+
+
+def test_decisions_that_make_a_mothers_record_her_childs_are_not_followed_and_asked_about_first(
+    trained: Path, looked_at: Path, tmp_path: Path
+) -> None:
+    keys = {r["rid"]: (r["source_system"], r["source_record_id"]) for r in table(looked_at / "records.parquet")}
+    person = {(r["source_system"], r["source_record_id"]): r["person_id"]
+              for r in table(looked_at / "person_crosswalk.parquet")}  # fmt: skip
+    held: dict[str, list[reviewed.Key]] = {}
+    for key, who in person.items():
+        held.setdefault(who, []).append(key)
+    mother, child = next(
+        (keys[r["rid_a"]], keys[r["rid_b"]])
+        for r in table(looked_at / "relationships.parquet")
+        if r["relationship"] == "mother_of" and len(held[person[keys[r["rid_a"]]]]) > 1
+    )
+    also = next(key for key in held[person[mother]] if key != mother)
+    path = tmp_path / "decisions.csv"
+    wrong = reviewed.append(path, [((mother, also), "must_link", "x"), ((also, child), "must_link", "x")], "Ann")
+    people = night(trained, tmp_path, decisions=path)
+    assert people["contradicting_decisions"] == [wrong]
+    now = {(r["source_system"], r["source_record_id"]): r["person_id"]
+           for r in table(tmp_path / "linkage" / "person_crosswalk.parquet")}  # fmt: skip
+    assert now[also] == now[mother] != now[child]
+    linkage.build_queue(tmp_path / "linkage", path)
+    first = [r for r in table(tmp_path / "linkage" / "review_queue.parquet") if r["list"] == "review"][:2]
+    assert {(pair(r), r["reason"]) for r in first} == {
+        (reviewed.pair_of(*p), "decisions_contradict") for p in ((mother, also), (also, child))
+    }
+
+
 @pytest.fixture(scope="module")
 def decided(trained: Path, looked_at: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a reviewer who knows the truth says of the whole audit sample."""

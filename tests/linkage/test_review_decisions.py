@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from linkage.person.people import form
 from linkage.review import decisions as reviewed
-from linkage.review.decisions import ReviewError, append, contradictions, read, verdicts
+from linkage.review.decisions import ReviewError, Statements, append, contradictions, read, verdicts
+from linkage.review.queue import without_reviewers
 from linkage.store import connect
 
 ANA, BEA, CAY = ("court", "P1"), ("medicaid", "7001"), ("child_welfare", "CL1")
@@ -83,13 +87,14 @@ def test_what_cannot_hold_is_refused_and_names_the_decisions_not_the_people(file
 HEADER = "decision_id,level,source_system_a,source_record_id_a,source_system_b,source_record_id_b\n"
 
 
-def constraints_from(file: Path) -> tuple[dict[str, object], list[tuple[int, int, str]]]:
+def constraints_from(file: Path, *stated: tuple[int, int]) -> tuple[dict[str, object], list[tuple[int, int, str]]]:
     con = connect()
     con.execute("create table records as select * from (values "
                 "(1, 'court', 'P1'), (2, 'medicaid', '7001'), (3, 'child_welfare', 'CL1')) "
                 "t(rid, source_system, source_record_id)")  # fmt: skip
     con.execute("create table constraints (rid_a bigint, rid_b bigint, kind varchar, reason varchar)")
-    con.execute("insert into constraints values (2, 1, 'cannot', 'a source')")
+    for a, b in [(2, 1), *stated]:
+        con.execute(f"insert into constraints values ({a}, {b}, 'cannot', 'a source')")
     told = reviewed.apply(con, file)
     return told, con.execute("select rid_a, rid_b, kind from constraints order by all").fetchall()
 
@@ -110,7 +115,87 @@ def test_decisions_that_contradict_each_other_are_all_set_aside_and_named_by_num
 def test_a_reviewers_word_stands_above_a_sources(tmp_path: Path) -> None:
     file = tmp_path / "decisions.csv"
     file.write_text(HEADER + "1,must_link,medicaid,7001,court,P1\n")
-    assert constraints_from(file)[1] == [(1, 2, "must")]
+    # The source's stays, out of force: one can tell what would have become of the pair without the reviewer.
+    assert constraints_from(file)[1] == [(1, 2, "must"), (2, 1, "overruled_cannot")]
+
+
+def test_what_a_reviewer_confirms_a_source_goes_on_stating(tmp_path: Path) -> None:
+    file = tmp_path / "decisions.csv"
+    file.write_text(HEADER + "1,cannot_link,medicaid,7001,court,P1\n")
+    assert constraints_from(file)[1] == [(1, 2, "cannot"), (2, 1, "cannot")]
+
+
+@pytest.mark.parametrize(("level", "stated"), [("must_link", "must"), ("cannot_link", "must"), ("must_link", "cannot")])
+def test_without_the_reviewers_people_are_what_sources_state(tmp_path: Path, level: str, stated: str) -> None:
+    file = tmp_path / "decisions.csv"
+    file.write_text(HEADER + f"1,{level},medicaid,7001,court,P1\n")
+    con = connect()
+    con.execute("create table records as select * from (values (1, 'court', 'P1'), (2, 'medicaid', '7001')) "
+                "t(rid, source_system, source_record_id)")  # fmt: skip
+    con.execute(f"create table constraints as select 2 as rid_a, 1 as rid_b, '{stated}' as kind, 'a source' as reason")
+    # Alone, the pair would have gone the other way.
+    weight = -5.0 if stated == "must" else 9.0
+    con.execute(f"create table edges as select 1 as rid_l, 2 as rid_r, {weight} as weight, 'pair' as evidence, "
+                "0 as g_birth_date")  # fmt: skip
+    reviewed.apply(con, file)
+    con.execute("create table people as select rid, rid as person from records")
+    card: Any = SimpleNamespace(thresholds=SimpleNamespace(join=0.0), duplicate_free=())
+    without_reviewers(con, card)
+    assert con.execute("select count(distinct person) from alone").fetchall() == [(1 if stated == "must" else 2,)]
+
+
+MOTHER = (1, 3)
+
+
+def test_decisions_that_make_one_of_a_mother_and_her_child_are_set_aside_as_a_whole(tmp_path: Path) -> None:
+    # The court's P1 is stated to be the mother of CL1; reviewers made 7001 both of them, whichever came first.
+    lines = ["1,must_link,child_welfare,CL1,medicaid,7001", "2,must_link,medicaid,7001,court,P1"]
+    for number, text in enumerate(("\n".join(lines), "\n".join(lines[::-1]))):
+        file = tmp_path / f"decisions{number}.csv"
+        file.write_text(HEADER + text + "\n3,cannot_link,court,P1,medicaid,7002\n")
+        told, constraints = constraints_from(file, MOTHER)
+        # 7001 is kept from P1 by a source, too; the reviewer's word on that very pair would have stood.
+        assert told["contradicting_decisions"] == [["1", "2"]]
+        assert told["decisions_set_aside"] == 2
+        assert constraints == [(1, 3, "cannot"), (2, 1, "cannot")]
+
+
+def test_on_the_very_pair_a_reviewer_outweighs_a_stated_relationship(tmp_path: Path) -> None:
+    file = tmp_path / "decisions.csv"
+    file.write_text(HEADER + "1,must_link,child_welfare,CL1,court,P1\n")
+    told, constraints = constraints_from(file, MOTHER)
+    assert told["contradicting_decisions"] == []
+    assert constraints == [(1, 3, "must"), (1, 3, "overruled_cannot"), (2, 1, "cannot")]
+
+
+def test_a_chain_to_what_a_source_keeps_apart_may_lead_through_what_sources_state_to_be_one() -> None:
+    dan = ("court", "P4")
+    found = verdicts([reviewed.Decision("1", "must_link", reviewed.pair_of(BEA, CAY), "Rita")])
+    split = frozenset({reviewed.pair_of(ANA, dan)})
+    one = frozenset({reviewed.pair_of(ANA, BEA), reviewed.pair_of(CAY, dan)})
+    assert contradictions(found, Statements(must=one, cannot=split)) == [[reviewed.pair_of(BEA, CAY)]]
+    assert contradictions(found, Statements(must=one)) == []
+    # What sources state cannot hold without any reviewer either: no decision is to blame.
+    aside = verdicts([reviewed.Decision("1", "must_link", reviewed.pair_of(ANA, ("court", "P9")), "Rita")])
+    assert contradictions(aside, Statements(must=one | {reviewed.pair_of(BEA, dan)}, cannot=split)) == []
+
+
+def test_a_source_yields_where_a_reviewer_says_otherwise_through_a_third() -> None:
+    # Sources make ANA, BEA and CAY one; the reviewer keeps ANA from CAY and says that BEA is ANA.
+    said = [
+        reviewed.Decision("1", "cannot_link", reviewed.pair_of(ANA, CAY), "Rita"),
+        reviewed.Decision("2", "must_link", reviewed.pair_of(ANA, BEA), "Rita"),
+    ]
+    stated = Statements(must=frozenset({reviewed.pair_of(ANA, BEA), reviewed.pair_of(BEA, CAY)}))
+    assert contradictions(verdicts(said), stated) == []
+    con = connect()
+    con.execute("create table records as select * from (values (1, 'child_welfare'), (2, 'medicaid'), (3, 'court')) "
+                "t(rid, source_system)")  # fmt: skip
+    con.execute("create table constraints as select * from (values (1, 2, 'must', 'a source'), "
+                "(2, 3, 'must', 'reviewer'), (1, 3, 'cannot', 'reviewer')) t(rid_a, rid_b, kind, reason)")  # fmt: skip
+    con.execute("create table edges (rid_l bigint, rid_r bigint, weight double, evidence varchar, g_birth_date int)")
+    assert form(con, "edges", 0.0, ())["contradictions"] == [(1, 2)]
+    assert con.execute("select rid, person from people order by rid").fetchall() == [(1, 1), (2, 2), (3, 2)]
 
 
 def test_a_decision_about_a_deleted_record_is_kept_and_idle(tmp_path: Path) -> None:
@@ -138,16 +223,59 @@ def test_what_was_decided_by_a_day_is_by_the_calendar_of_the_jurisdiction(tmp_pa
     header = ",".join(reviewed.FIELDS) + "\n"
     # In Chicago the 3rd of March begins at six in the morning, UTC.
     times = ("2026-03-03T05:59:00+00:00", "2026-03-03T06:00:00Z", "2026-03-02", "2026-03-03T00:00:00", "", "in March")
-    lines = [f'{n},{t},Ann,reviewer,must_link,court,P{n},court,Q{n},"two\nlines"\n' for n, t in enumerate(times)]
-    path.write_text(header + "".join(lines))
+    lines = [f'{n},{t},Ann,reviewer,must_link,court,P{n},court,Q{n},"so, or so"\n' for n, t in enumerate(times)]
+    # Nor does a line that cannot be read say that it was later, or hide the next.
+    lines.append('7,2026-03-04,Jos\u00e9,reviewer,must_link,"court,P7,court,Q7,so\n')
+    path.write_text(header + "".join(lines), encoding="latin-1")
 
-    def known(day: int) -> str | None:
+    def known(day: int) -> bytes | None:
         return reviewed.decided_by(path, dt.date(2026, 3, day), ZoneInfo("America/Chicago"))
 
-    assert known(2) == header + lines[0] + lines[2] + lines[4] + lines[5]
-    assert known(3) == path.read_text(), "once all are known the file is what it is, to the byte"
+    assert known(2) == "".join([header, lines[0], lines[2], *lines[4:]]).encode("latin-1")
+    assert known(3) == path.read_bytes(), "once all are known the file is what it is, to the byte"
     path.write_text(header + lines[1])
     assert known(2) is None
+
+
+def test_one_foreign_letter_or_open_quotation_mark_spoils_one_line_and_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "decisions.csv"
+    header = HEADER.strip() + ",reviewer\n"
+    keys = "court,P1,medicaid,7001"
+    file.write_bytes(
+        f'{header}1,must_link,{keys},Jos\xe9\n2,must_link,"court,P1,medicaid,7001,Rita\n3,must_link,{keys},Otto\r\n'.encode(
+            "latin-1"
+        )
+    )
+    found = read(file)
+    assert [line for line, _ in found.unreadable] == [2, 3]
+    assert [(d.decision_id, d.line, d.reviewer) for d in found.lines] == [("3", 4, "Otto")]
+    before = file.read_bytes()
+    append(file, [((ANA, CAY), "unsure", "too little")], "Pia")
+    (first, *rest), (was, *lines) = file.read_bytes().split(b"\n"), before.split(b"\n")
+    assert first == was.rstrip() + b",decided_at,role,reason"
+    assert rest[:3] == lines[:3] and len(rest) == 5
+
+
+def test_a_file_with_nothing_in_it_is_no_decisions(file: Path) -> None:
+    file.parent.mkdir()
+    file.touch()
+    assert read(file).lines == []
+    assert append(file, [((ANA, BEA), "must_link", "names")], "Rita") == ["1"]
+    assert state(file) == ("settled", "must_link")
+
+
+def test_a_first_line_that_cannot_be_read_is_said_so(tmp_path: Path) -> None:
+    file = tmp_path / "decisions.csv"
+    file.write_text(HEADER, encoding="utf-16")
+    with pytest.raises(ReviewError, match="first line"):
+        read(file)
+
+
+def test_a_number_written_by_hand_that_is_none_does_not_stop_the_next(tmp_path: Path) -> None:
+    file = tmp_path / "decisions.csv"
+    keys = "must_link,court,P1,medicaid,7001"
+    file.write_text(HEADER + f"\u00b2,{keys}\n{'9' * 5000},{keys}\n4,{keys}\n", encoding="utf-8")
+    assert append(file, [((ANA, CAY), "must_link", "names")], "Rita") == ["5"]
 
 
 def test_a_file_without_a_needed_column_is_refused_whole(tmp_path: Path) -> None:

@@ -215,14 +215,16 @@ def test_linkage_s_ledger_and_the_reviewers_decisions_keep_no_number(home):
     (home.reviews_dir).mkdir()
     header = "decision_id,level,source_system_a,source_record_id_a,source_system_b,source_record_id_b"
     kept = "D2,must_link,court,P-1,court,P-9"
-    lines = [header, "D1,must_link,child_welfare,P-1,court,P-9", kept]
-    (home.reviews_dir / "decisions.csv").write_text("\n".join([*lines, ""]))
+    # Of the file's lines, one is in another encoding, and one is no decision: a quotation mark is not closed.
+    kept = "D0,unsure,court,P-1,court,P-8,Jos\xe9\n" + kept
+    lines = [header, "D1,must_link,child_welfare,P-1,court,P-9", 'D3,must_link,"child_welfare,P-1,court,P-9', kept]
+    (home.reviews_dir / "decisions.csv").write_text("\n".join([*lines, ""]), encoding="latin-1")
     order(home)
     expunction.forget_by_name(home, SECRET)
     members = [e.member for e in Registry(home.registry_dir, "person").events()]
     assert members[0] is None and members[2] == "court\x1fP-1"
     assert members[1].startswith("expunged ") and members[3] == members[1]
-    assert (home.reviews_dir / "decisions.csv").read_text() == "\n".join([header, kept, ""])
+    assert (home.reviews_dir / "decisions.csv").read_text(encoding="latin-1") == "\n".join([header, kept, ""])
 
 
 def test_files_that_were_never_read_are_named(home):
