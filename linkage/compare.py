@@ -75,10 +75,13 @@ def _kept(card: ModelCard, models_dir: Path) -> ModelCard:
     """Move a new model under ``models_dir``, under a name nobody has; an equal one that is there is taken instead."""
     base, number = card.name, 1
     while (models_dir / card.name).exists():
-        target = models_dir / card.name
-        there = read_json(target / "card.json") if (target / "card.json").exists() else {}
-        if {**there, "name": ""} == {**read_json(card.path / "card.json"), "name": ""}:
-            return models.load(target)
+        try:
+            there = models.load(models_dir / card.name)
+            texts = [read_json(c.path / "card.json") for c in (there, card)]
+            if {**texts[0], "name": ""} == {**texts[1], "name": ""}:
+                return there
+        except ModelError:
+            pass  # A damaged model is left as it is.
         number += 1
         card.name = f"{base}-{number}"
         card.save()

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from linkage.person.comparisons import BY_NAME, COMPARISONS
 from linkage.person.mixture import Mixture
+from linkage.person.scoring import FREQUENCIES
 from linkage.store import read_json, write_json
 
 
@@ -117,15 +121,47 @@ def versions() -> dict[str, str]:
 
 
 def load(path: Path) -> ModelCard:
-    """Read a model folder.
+    """Read a model folder: the card, and that everything else a night needs is there and can be read.
 
-    Raises :class:`ModelError` when the folder holds no model, or one made by another major version of Splink or for
-    other levels of comparison than there are now.
+    Raises :class:`ModelError` when the folder holds no model, a damaged one, or one made by another major version of
+    Splink or for other levels of comparison than there are now.
     """
     try:
         data = read_json(path / "card.json")
     except FileNotFoundError as error:
         raise ModelError("this folder holds no trained model; run the training first") from error
+    except (OSError, ValueError) as error:
+        raise _damaged(path, "card.json") from error
+    try:
+        card = _card(path, data)
+        numbers = [getattr(card.thresholds, name) for name in ("join", "keep", "review_low", "review_high")]
+        numbers += [pool.share for pool in card.pools.values()]
+        numbers += [int(rule["block_limit"]) for rule in card.blocking if rule["name"]]
+        for mixture in card.mixtures.values():
+            shares = [s for name in mixture.comparisons for s in (*mixture.m[name], *mixture.u[name])]
+            # Weights are logarithms of these.
+            numbers += [math.log(share) for share in (mixture.match_share, *shares)]
+            numbers += [kind.share for kind in mixture.kin.values()]
+        if not card.mixtures or not all(math.isfinite(number) for number in numbers):
+            raise ValueError
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise _damaged(path, "card.json") from error
+    for column in FREQUENCIES:
+        file = path / "frequencies" / f"{column}.parquet"
+        try:
+            pq.read_table(file, columns=[column, f"tf_{column}"])
+        except (OSError, ValueError, KeyError) as error:
+            raise _damaged(path, f"frequencies/{file.name}") from error
+    return card
+
+
+def _damaged(path: Path, file: str) -> ModelError:
+    return ModelError(
+        f"{file} of the model {path.name} is missing or damaged: adopt another model, or train a new one and adopt it"
+    )
+
+
+def _card(path: Path, data: dict[str, Any]) -> ModelCard:
     here = versions()
     made, now = data["versions"].get("splink", "?"), here["splink"]
     if made.split(".")[0] != now.split(".")[0]:

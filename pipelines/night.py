@@ -471,14 +471,13 @@ def _reason(event: Any) -> str:
     data = event.step_failure_data
     if data.user_failure_data and data.user_failure_data.description:
         return str(data.user_failure_data.description)
-    error = data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    if error is None:
-        return "no reason recorded"
-    if error.cls_name in _PLAIN_ERRORS:
-        return str(error.message).strip().removeprefix(f"{error.cls_name}: ").split(": ", 1)[-1]
-    return f"unexpected {error.cls_name}"
+    chain = [data.error] if data.error else []
+    while chain and chain[-1].cause is not None:
+        chain.append(chain[-1].cause)
+    for error in chain:
+        if error.cls_name in _PLAIN_ERRORS:
+            return str(error.message).strip().removeprefix(f"{error.cls_name}: ").split(": ", 1)[-1]
+    return f"unexpected {chain[-1].cls_name}" if chain else "no reason recorded"
 
 
 #: Errors whose messages were written for a person and never carry a value.

@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -121,6 +122,83 @@ def test_beside_a_model_that_cannot_be_loaded_the_new_one_is_described_alone(
     assert "splink 4.0.0" in told["not_comparable"] and told["people"] is None
     assert told["models"]["new"]["people"] > 0
     assert {line["old"] for line in told["weights"]} == {None}
+
+
+def _cut_short(model: Path, file: str) -> None:
+    (model / file).write_bytes((model / file).read_bytes()[:200])
+
+
+def _changed(model: Path, **changes: Any) -> None:
+    card = json.loads((model / "card.json").read_text(encoding="utf-8"))
+    (model / "card.json").write_text(json.dumps({**card, **changes}), encoding="utf-8")
+
+
+#: What breaks a model, and the file the message names.
+DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "card cut short": (lambda m: _cut_short(m, "card.json"), "card.json"),
+    "card of no text": (lambda m: (m / "card.json").write_bytes(b"\xff\xfe\x00"), "card.json"),
+    "card of nothing": (lambda m: (m / "card.json").write_text("{}"), "card.json"),
+    "card that is a list": (lambda m: (m / "card.json").write_text("[]"), "card.json"),
+    "no threshold": (lambda m: _changed(m, thresholds={"join": None, "keep": 1, "review_low": 1, "review_high": 2,
+                                                       "how": ""}), "card.json"),
+    "no models": (lambda m: _changed(m, mixtures={}), "card.json"),
+    "rules without limits": (lambda m: _changed(m, blocking=[{"name": "ssn"}]), "card.json"),
+    "no frequencies": (lambda m: shutil.rmtree(m / "frequencies"), "frequencies/first_std.parquet"),
+    "one frequency file less": (lambda m: (m / "frequencies" / "last_std.parquet").unlink(),
+                                "frequencies/last_std.parquet"),
+    "frequencies cut short": (lambda m: _cut_short(m, "frequencies/last_std.parquet"), "frequencies/last_std.parquet"),
+    "frequencies of another column": (
+        lambda m: shutil.copyfile(m / "frequencies" / "first_std.parquet", m / "frequencies" / "last_std.parquet"),
+        "frequencies/last_std.parquet",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_a_damaged_model_is_refused_in_plain_words_that_name_the_file(
+    trained: Path, deployment: Home, what: str
+) -> None:
+    damage, file = DAMAGES[what]
+    good, broken = (_model(trained / "models" / "first", deployment.models_dir / n) for n in ("good", "broken"))
+    damage(broken)
+    with pytest.raises(linkage.ModelError, match=f"{file} of the model broken is missing or damaged"):
+        linkage.load(broken)
+    adopt_model(deployment, "good")
+    with pytest.raises(linkage.ModelError, match=file):
+        adopt_model(deployment, "broken")
+    assert Night(deployment).model_dir() == good
+    with pytest.raises(linkage.ModelError, match=file):
+        linkage.score(trained / "linkage", broken)
+
+
+@pytest.mark.parametrize("what", ["card cut short", "one frequency file less"])
+def test_beside_a_damaged_model_training_goes_on_and_says_that_it_compared_nothing(
+    trained: Path, beside: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    damage, file = DAMAGES[what]
+    in_use = _model(beside.first, tmp_path / "models" / "2025-06")
+    damage(in_use)
+    # The same records teach the same model, under the same name.
+    monkeypatch.setattr(
+        compare, "train", lambda _, to, name: linkage.load(_model(beside.first, to / "2025-06", reference={}))
+    )
+    card, told = linkage.train_beside(beside.home / "linkage", in_use.parent, in_use, tmp_path / "registry", CUT)
+    assert card.name == "2025-06-2", "the damaged one is left as it is"
+    assert file in told["not_comparable"] and told["people"] is None
+    assert linkage.load(in_use.parent / "2025-06-2").thresholds == linkage.load(beside.first).thresholds
+
+
+def test_a_night_says_what_is_wrong_with_its_model_whatever_showed_it(deployment: Home) -> None:
+    said = "linkage.model.ModelError: card.json of the model spring is missing or damaged: train a new one"
+    found = SimpleNamespace(cls_name="JSONDecodeError", message="Expecting value", cause=None)
+    plain = SimpleNamespace(cls_name="ModelError", message=said, cause=found)
+    failed = SimpleNamespace(cls_name="DagsterExecutionStepExecutionError", message="step failed", cause=plain)
+
+    def reason(error: Any) -> str:
+        return nights._reason(SimpleNamespace(step_failure_data=SimpleNamespace(user_failure_data=None, error=error)))
+
+    assert reason(failed) == said.removeprefix("linkage.model.ModelError: ")
+    assert reason(found) == "unexpected JSONDecodeError" and reason(None) == "no reason recorded"
 
 
 # --- which model nights use ---------------------------------------------------------------------------------------
