@@ -13,8 +13,14 @@ The ledger is a folder of immutable Parquet files, one per night that changed so
 ``retire``      ``id`` ended without an heir
 ``reactivate``  an ended ID lives again, because its members stand together and alone again
 
+An event of people also has its ``cause``. ``override``: reviewers said so of two of its records, and the event does
+it. ``model_change``: a record that was there changes its ID on the first night of another model; what the sources
+corrected that night is not told apart from it. ``new_evidence``: all else. Families follow from people, whose causes
+are theirs. Ledgers of earlier versions say ``new_evidence`` of everything, which tells nothing.
+
 Replaying the events gives the crosswalk of any day, and what became of any ID ever given out. A member is a source
-record (people) or a person (families); the registry does not care.
+record (people) or stands for a person (families); the registry does not care. Who sees members must not see more than
+the nights' account does: folders are its own (0700), and so are files (0600).
 """
 
 from __future__ import annotations
@@ -23,8 +29,9 @@ import datetime as dt
 import hmac
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
@@ -46,6 +53,10 @@ _SCHEMA = pa.schema(
         ("cause", pa.string()),
     ]
 )
+
+
+#: What reviewers settled: ``must`` (be one) or ``cannot``, and two members.
+Said = tuple[str, str, str]
 
 
 class LedgerError(Exception):
@@ -78,6 +89,17 @@ def keyed(secret: bytes, purpose: str, texts: Iterable[str]) -> list[str]:
     fives = bits.reshape(count, 26, 5) @ np.array([16, 8, 4, 2, 1], dtype=np.uint8)
     letters = _CROCKFORD[fives].tobytes().decode()
     return [letters[at : at + 26] for at in range(0, len(letters), 26)]
+
+
+@contextmanager
+def private(path: Path) -> Iterator[Path]:
+    """A path to write to; what is written appears under ``path``, whole, readable for this account alone, as is the
+    folder."""
+    path.parent.chmod(0o700)
+    part = path.with_name(path.name + ".part")
+    yield part
+    part.chmod(0o600)
+    os.replace(part, path)
 
 
 @dataclass(frozen=True)
@@ -159,7 +181,8 @@ class Registry:
         cut: dt.date,
         secret: bytes,
         persist: bool = True,
-        cause: str = "new_evidence",
+        cause: str | None = None,
+        said: Iterable[Said] = (),
     ) -> tuple[dict[str, str], list[Event], State]:
         """Give every group (any label -> its members) an ID that keeps yesterday's promises.
 
@@ -171,17 +194,14 @@ class Registry:
         something: history is not rewritten.
         """
         state = self.state(cut)
-        ids, events = assign(groups, state, cut, secret, self.kind, cause, persist)
+        ids, events = assign(groups, state, cut, secret, self.kind, cause, persist, said)
         if events and persist:
             newest = self.state()
             if newest.cut is not None and newest.cut > cut:
                 raise LedgerError("later nights are already recorded; replay this one without persisting")
-            self.folder.mkdir(parents=True, exist_ok=True)
-            path = self.folder / f"{events[0].sequence:012d}.parquet"
-            part = path.with_name(path.name + ".part")
             columns = {n: [getattr(e, n) for e in events] for n in _SCHEMA.names}
-            pq.write_table(pa.table(columns, schema=_SCHEMA), part, compression="zstd")
-            os.replace(part, path)
+            with self._appended(events[0].sequence) as part:
+                pq.write_table(pa.table(columns, schema=_SCHEMA), part, compression="zstd")
         return ids, events, replay(events, state)
 
     def update_table(
@@ -191,7 +211,8 @@ class Registry:
         cut: dt.date,
         secret: bytes,
         persist: bool = True,
-        cause: str = "new_evidence",
+        cause: str | None = None,
+        said: Iterable[Said] = (),
     ) -> dict[str, int]:
         """:meth:`update` for a table ``groups(label, member)`` of any size; returns the number of events of each kind.
 
@@ -230,7 +251,7 @@ class Registry:
         for label, member in con.execute("select label, member from kw_restless").fetchall():
             members[str(label)].append(member)
             labels[str(label)] = label
-        ids, events = assign(members, state, cut, secret, self.kind, cause, persist)
+        ids, events = assign(members, state, cut, secret, self.kind, cause, persist, said)
         sequence, counter = state.sequence + len(events), state.minted + sum(e.event == "mint" for e in events)
         new = con.execute("select label, first from kw_kind where is_new order by first").fetchnumpy()
         fresh = new["label"]
@@ -255,28 +276,25 @@ class Registry:
             con.execute(
                 "insert into kw_events by name select ? + row_number() over (order by k.first) - 1 as sequence, "
                 "?::date as cut, 'mint' as event, h.id, ? as cause from kw_fresh h join kw_kind k using (label)",
-                [sequence, cut, cause],
+                [sequence, cut, cause and "new_evidence"],
             )
             con.execute(
                 "insert into kw_events by name "
                 "select ? + row_number() over (order by k.first, g.member) - 1 as sequence, "
                 "?::date as cut, 'assign' as event, h.id, g.member, ? as cause "
                 "from kw_grouped g join kw_fresh h using (label) join kw_kind k using (label)",
-                [sequence + len(fresh), cut, cause],
+                [sequence + len(fresh), cut, cause and "new_evidence"],
             )
         if tally and persist:
             newest = con.execute("select max(cut) from registry_ledger").fetchall()[0][0]
             if newest is not None and newest > cut:
                 raise LedgerError("later nights are already recorded; replay this one without persisting")
             first = con.execute("select min(sequence) from kw_events").fetchall()[0][0]
-            self.folder.mkdir(parents=True, exist_ok=True)
-            path = self.folder / f"{first:012d}.parquet"
-            part = path.with_name(path.name + ".part")
-            con.execute(
-                f"copy (select {', '.join(_SCHEMA.names)} from kw_events order by sequence) to {quoted(part)} "
-                "(format parquet, compression zstd)"
-            )
-            os.replace(part, path)
+            with self._appended(first) as part:
+                con.execute(
+                    f"copy (select {', '.join(_SCHEMA.names)} from kw_events order by sequence) to {quoted(part)} "
+                    "(format parquet, compression zstd)"
+                )
         con.register(
             "kw_ids_in", pa.table({"label": pa.array([str(k) for k in ids], pa.string()), "id": list(ids.values())})
         )
@@ -294,9 +312,46 @@ class Registry:
         )
         return dict(sorted(tally.items()))
 
-    def load(self, con: duckdb.DuckDBPyConnection, until: dt.date) -> None:
-        """The ledger as tables: ``registry_ledger`` (all of it), ``registry_state(member, id, since)`` on day
-        ``until``, and ``registry_last(member, id)``, the ID a member most recently left."""
+    @contextmanager
+    def _appended(self, sequence: int) -> Iterator[Path]:
+        """A path to write the next file to, the first event of which is number ``sequence``."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for old in self.folder.glob("*.parquet"):
+            old.chmod(0o600)
+        with private(self.folder / f"{sequence:012d}.parquet") as part:
+            yield part
+
+    def rename_members(self, new_name: Callable[[str], str | None]) -> int:
+        """Put ``new_name(member)`` in the place of every member for whom it is not None; returns how many lines.
+
+        Events, IDs and their order stay, so every ID stays what it was. Safe to repeat after a kill.
+        """
+        changed = 0
+        for path in sorted(self.folder.glob("*.parquet")):
+            table = pq.read_table(path)
+            members = table.column("member").to_pylist()
+            names = [new_name(m) if m else None for m in members]
+            if count := sum(name is not None for name in names):
+                changed += count
+                now = [name or member for name, member in zip(names, members, strict=True)]
+                place = table.schema.get_field_index("member")
+                with private(path) as part:
+                    pq.write_table(table.set_column(place, "member", pa.array(now, pa.string())), part)
+        return changed
+
+    def heirs(self, con: duckdb.DuckDBPyConnection, until: dt.date) -> None:
+        """Table ``registry_heirs(id, heir)``: every ID that ended by ``until``, and the living one with its members."""
+        self.open(con, until)
+        con.execute("""
+        create or replace temp table registry_heirs as
+        with recursive way as (
+            select id, into_id as heir from registry_ended where into_id <> ''
+            union select w.id, e.into_id from way w join registry_ended e on e.id = w.heir where e.into_id <> ''
+        ) select w.id, w.heir from way w anti join registry_ended e on e.id = w.heir
+        """)
+
+    def open(self, con: duckdb.DuckDBPyConnection, until: dt.date) -> None:
+        """``registry_ledger``, all of it, and ``registry_ended(id, into_id)``, the IDs ended by ``until``."""
         files = sorted(self.folder.glob("*.parquet"))
         if files:
             source = f"select * from read_parquet([{', '.join(quoted(f) for f in files)}])"
@@ -306,6 +361,19 @@ class Registry:
                 "'' as cause where false"
             )
         con.execute(f"create or replace temp view registry_ledger as {source}")
+        con.execute(f"""
+        create or replace temp table registry_ended as
+        select id, into_id from (
+            select id, arg_max(event, sequence) as event, arg_max(coalesce(into_id, ''), sequence) as into_id
+            from registry_ledger where event in ('merge', 'retire', 'reactivate')
+              and cut <= date {quoted(until.isoformat())} group by id)
+        where event <> 'reactivate'
+        """)
+
+    def load(self, con: duckdb.DuckDBPyConnection, until: dt.date) -> None:
+        """The ledger as tables: ``registry_ledger`` (all of it), ``registry_state(member, id, since)`` on day
+        ``until``, and ``registry_last(member, id)``, the ID a member most recently left."""
+        self.open(con, until)
         con.execute(f"""
         create or replace temp table kw_moves as
         select member, arg_max(event, sequence) as event, arg_max(id, sequence) as id, arg_max(cut, sequence) as since,
@@ -325,14 +393,6 @@ class Registry:
         create or replace temp table registry_issued as
         select id, row_number() over (order by sequence) - 1 as number from registry_ledger
         where event = 'mint' and cut <= date {quoted(until.isoformat())}
-        """)
-        con.execute(f"""
-        create or replace temp table registry_ended as
-        select id, into_id from (
-            select id, arg_max(event, sequence) as event, arg_max(coalesce(into_id, ''), sequence) as into_id
-            from registry_ledger where event in ('merge', 'retire', 'reactivate')
-              and cut <= date {quoted(until.isoformat())} group by id)
-        where event <> 'reactivate'
         """)
         self._until = until
 
@@ -395,34 +455,42 @@ def assign(
     cut: dt.date,
     secret: bytes,
     kind: str,
-    cause: str,
+    cause: str | None = None,
     persist: bool = True,
+    said: Iterable[Said] = (),
 ) -> tuple[dict[str, str], list[Event]]:
     """The IDs of ``groups`` given ``state``, and the events that lead there. Independent of any order.
 
-    What will not persist takes no number of the counter: :func:`provisional`.
+    What will not persist takes no number of the counter: :func:`provisional`. ``cause`` (``new_evidence`` or
+    ``model_change``) is that of members changing their ID where what reviewers ``said`` is not; without it events have
+    none.
     """
     named = sorted(
         (min(members), label, members) for label, members in ((k, sorted(v)) for k, v in groups.items()) if members
     )
-    overlap: dict[tuple[int, str], int] = defaultdict(int)
+    shared: dict[tuple[int, str], list[str]] = defaultdict(list)
     for number, (_, _, members) in enumerate(named):
         for member in members:
             identifier = state.member_of.get(member)
             if identifier is not None:
-                overlap[(number, identifier)] += 1
+                shared[(number, identifier)].append(member)
+
+    def rank(number: int, identifier: str) -> tuple[int, int, dt.date, int, int]:
+        # Of two halves as large the ID's own: who bore it longest, and had no other before.
+        of = shared[(number, identifier)]
+        own = sum(state.last_of.get(m, identifier) == identifier for m in of)
+        return -len(of), state.order[identifier], min(state.since[m] for m in of), -own, number
+
     given: dict[int, str] = {}
     used: set[str] = set()
-    for (number, identifier), _ in sorted(
-        overlap.items(), key=lambda item: (-item[1], state.order[item[0][1]], item[0][0])
-    ):
+    for number, identifier in sorted(shared, key=lambda key: rank(*key)):
         if number not in given and identifier not in used:
             given[number] = identifier
             used.add(identifier)
     events: list[Event] = []
 
     def emit(event: str, identifier: str, into: str | None = None, member: str | None = None) -> None:
-        events.append(Event(state.sequence + len(events), cut, event, identifier, into, member, cause))
+        events.append(Event(state.sequence + len(events), cut, event, identifier, into, member))
 
     # A group left without an ID takes back the ended one most of its members last had, if nobody else wants it.
     wishes: list[tuple[int, int, int, str]] = []
@@ -451,6 +519,7 @@ def assign(
     heirs: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     present: set[str] = set()
     splits: set[tuple[str, str]] = set()
+    found_again: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for number, (_, _, members) in enumerate(named):
         new = given[number]
         for member in members:
@@ -463,6 +532,9 @@ def assign(
                 heirs[old][new] += 1
                 if old in used:
                     splits.add((old, new))
+            elif (last := state.last_of.get(member)) in state.ended and last not in used and not state.ended[last]:
+                # It ended because its members were gone; here one is back, with others.
+                found_again[last][new] += 1
             emit("assign", new, member=member)
     for member in sorted(set(state.member_of) - present):
         emit("unassign", state.member_of[member], member=member)
@@ -474,4 +546,34 @@ def assign(
             emit("merge", old, into=min(heir, key=lambda i: (-heir[i], i)))
         else:
             emit("retire", old)
+    for old, into in sorted(found_again.items()):
+        emit("merge", old, into=min(into, key=lambda i: (-into[i], i)))
+    if cause:
+        now = {member: given[number] for number, (_, _, members) in enumerate(named) for member in members}
+        events = _with_causes(events, state, now, cause, said)
     return {label: given[number] for number, (_, label, _) in enumerate(named)}, events
+
+
+def _with_causes(
+    events: list[Event], state: State, now: Mapping[str, str], cause: str, said: Iterable[Said]
+) -> list[Event]:
+    why = {(old, now[m]): cause for m, old in state.member_of.items() if now.get(m, old) != old}
+    for kind, a, b in said:
+        before, after = (state.member_of.get(a), state.member_of.get(b)), (now.get(a), now.get(b))
+        joins, parts = before[0] != before[1] and after[0] == after[1], before[0] == before[1] and after[0] != after[1]
+        if None not in (*before, *after) and (joins if kind == "must" else parts):
+            why |= {(o, n): "override" for o, n in zip(before, after, strict=True) if o and n and o != n}
+    reached: dict[str, str] = {}
+    for (_, new), reason in sorted(why.items()):
+        reached[new] = "override" if "override" in (reason, reached.get(new)) else reason
+
+    def of(e: Event) -> str:
+        if e.event in ("merge", "split"):
+            told = why.get((e.id, e.into_id or ""))
+        elif e.event in ("assign", "unassign"):
+            told = why.get((state.member_of.get(e.member or "", ""), now.get(e.member or "", "")))
+        else:
+            told = reached.get(e.id) if e.event != "retire" else None
+        return told or "new_evidence"
+
+    return [replace(e, cause=of(e)) for e in events]

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
-from linkage.registry import Registry
+from linkage.registry import Registry, keyed
 from linkage.store import connect, quoted, write_json, write_parquet
 
 #: More children of one anchor than this is a false merge or a foster home, and is looked at before it is believed.
@@ -222,12 +223,9 @@ def build_families(
         _kept_apart(con, linkage_dir)
         _edges(con)
         _anchors(con)
-        # The registry follows children: a birth family and an adoptive family of one child are two groups.
-        con.execute(
-            "create table grouped as select distinct anchor as label, "
-            "child || case when valid_from is not null then '/adopted' else '' end as member from anchored"
-        )
-        tally = Registry(registry_dir, "family").update_table(con, "grouped", cut, secret, persist)
+        registry = Registry(registry_dir, "family")
+        _groups(con, Registry(registry_dir, "person"), registry, cut, secret)
+        tally = registry.update_table(con, "grouped", cut, secret, persist)
         con.execute(
             "create table family as select a.*, i.id as family_id from anchored a "
             "join registry_ids i on i.label = a.anchor"
@@ -235,6 +233,39 @@ def build_families(
         return _write(con, linkage_dir, tally)
     finally:
         con.close()
+
+
+def _groups(con: duckdb.DuckDBPyConnection, people: Registry, families: Registry, cut: dt.date, secret: bytes) -> None:
+    """``grouped``: anchor and member, as the ledger of families follows them.
+
+    A birth family and an adoptive family of one child are two groups. A child's former IDs stay with it, so that a
+    family known by one of them is not lost when two IDs turn out to be one child, and has it back when they do not.
+    Members are keyed: the ledger is to tell nobody that a child of one family is the child of another.
+    """
+    mark = "keyed "
+
+    def key(texts: list[str]) -> list[str]:
+        return [mark + letters for letters in keyed(secret, "family member", texts)]
+
+    families.open(con, cut)
+    plain = f"select count(*) from registry_ledger where not starts_with(member, {quoted(mark)})"
+    if con.execute(plain).fetchall()[0][0]:
+        # A ledger begun before members were keyed. IDs stay what they are, so a replay may do it too.
+        families.rename_members(lambda member: None if member.startswith(mark) else key([member])[0])
+    people.heirs(con, cut)
+    con.execute("""
+    create table named as
+    with child as (
+        select distinct anchor as label, child, case when valid_from is not null then '/adopted' else '' end as which
+        from anchored
+    )
+    select label, child || which as name from child
+    union select label, h.id || which from child join registry_heirs h on h.heir = child
+    """)
+    names = con.execute("select distinct name from named").fetchnumpy()["name"].tolist()
+    con.register("keys", pa.table({"name": pa.array(names, pa.string()), "member": pa.array(key(names), pa.string())}))
+    con.execute("create table grouped as select n.label, k.member from named n join keys k using (name)")
+    con.unregister("keys")
 
 
 def _write(con: duckdb.DuckDBPyConnection, linkage_dir: Path, tally: dict[str, int]) -> dict[str, Any]:

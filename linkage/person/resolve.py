@@ -177,7 +177,14 @@ def resolve_on(
         "create or replace table grouped as select p.person as label, "
         "r.source_system || chr(31) || r.source_record_id as member from people p join records r using (rid)"
     )
-    tally = registry.update_table(con, "grouped", cut, secret, persist)
+    said = con.execute("""
+    select c.kind, a.source_system || chr(31) || a.source_record_id, b.source_system || chr(31) || b.source_record_id
+    from constraints c join records a on a.rid = c.rid_a join records b on b.rid = c.rid_b where c.reason = 'reviewer'
+    """).fetchall()
+    last = linkage_dir / "resolve.json"
+    is_new_model = last.exists() and read_json(last)["model"] != card.name
+    cause = "model_change" if is_new_model else "new_evidence"
+    tally = registry.update_table(con, "grouped", cut, secret, persist, cause, said)
     con.execute(
         "create or replace table crosswalk as select r.rid, r.source_system, r.source_record_id, "
         "m.id as person_id, m.since as valid_from from records r "

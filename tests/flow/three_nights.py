@@ -93,7 +93,7 @@ def decide(home: Home, last: date) -> int:
     with duckdb.connect() as database:
         pairs = database.execute(
             "with one as (select source_record_id as record, row_number() over (order by source_record_id) - 1 as n"
-            f" from read_parquet('{home.linkage_dir / 'person_crosswalk.parquet'}') where source_system = 'child_welfare')"
+            f" from '{home.linkage_dir / 'person_crosswalk.parquet'}' where source_system = 'child_welfare')"
             " select a.record, b.record from one a join one b on b.n = a.n + 1 where a.n % 2 = 0 order by a.n limit 40"
         ).fetchall()
     home.reviews_dir.mkdir(exist_ok=True)

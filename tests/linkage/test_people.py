@@ -21,6 +21,7 @@ from linkage.person.people import form, separate_twins, written_twice
 from linkage.person.resolve import _review
 from linkage.person.scoring import Scorer
 from linkage.person.weights import level_sql
+from linkage.registry import Registry
 from linkage.store import connect, read_json
 from pipelines.cli import app
 
@@ -370,6 +371,10 @@ def test_reviewers_are_obeyed_and_remembered_by_record(trained: Path, tmp_path: 
     lines.append("9,must_link,medicaid,no-such-record,court,nor-this")
     decisions = tmp_path / "decisions.csv"
     decisions.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    shutil.copytree(night / "registry", tmp_path / "registry")
+    (tmp_path / "linkage").mkdir()
+    # As last night left it, with another model.
+    (tmp_path / "linkage" / "resolve.json").write_text('{"model": "last year"}')
     summary = run(trained, trained / "staged", tmp_path, decisions)
     assert summary["people"]["decisions"] == 3
     assert summary["people"]["decisions_on_unknown_records"] == 1
@@ -381,6 +386,11 @@ def test_reviewers_are_obeyed_and_remembered_by_record(trained: Path, tmp_path: 
     def at(row: dict[str, Any]) -> str:
         return now[(row["source_system"], row["source_record_id"])]
 
+    events = Registry(tmp_path / "registry", "person").events()[len(Registry(night / "registry", "person").events()) :]
+    moved = {e.member for e in events if e.cause == "override" and e.event == "assign"}
+    pairs = [{f"{r['source_system']}\x1f{r['source_record_id']}" for r in pair} for pair in (together, alone)]
+    assert [len(moved & pair) for pair in pairs] == [1, 1], "one of each two changes its ID, because reviewers said so"
+    assert {e.cause for e in events if e.member and e.member not in set().union(*pairs)} <= {"model_change"}
     assert at(together[0]) != at(together[1])
     assert at(alone[0]) == at(alone[1])
 

@@ -121,6 +121,29 @@ def test_a_replay_gives_nobody_an_id_that_is_or_will_be_somebody_elses(tmp_path:
     assert before["c"] == between["c"] and between["b"] == before["b"], "one of its own in every replay"
 
 
+def test_an_event_says_whether_reviewers_or_another_model_made_it() -> None:
+    before, state, _ = night(State(), {"a": 1, "b": 2, "c": 3, "d": 3, "e": 4, "f": 5, "g": 6}, DAY[0])
+    # Said: a and b are one, and c and d two; that e and f are one had been said of people who are not there, and was.
+    said = [("must", "a", "b"), ("cannot", "c", "d"), ("must", "x", "f"), ("cannot", "a", "e")]
+    after = {"a": 1, "b": 1, "c": 3, "d": 4, "e": 5, "f": 5, "h": 6}
+    ids, events = assign(groups_of(after), state, DAY[1], SECRET, "person", "model_change", said=said)
+    causes = {(e.event, e.member or e.id): e.cause for e in events}
+    assert causes == {
+        ("unassign", "b"): "override", ("assign", "b"): "override", ("merge", before["b"]): "override",
+        ("unassign", "d"): "override", ("assign", "d"): "override", ("mint", ids["4"]): "override",
+        ("split", before["c"]): "override",
+        ("unassign", "f"): "model_change", ("assign", "f"): "model_change", ("merge", before["f"]): "model_change",
+        # A record that came and one that went are no model's doing.
+        ("mint", ids["6"]): "new_evidence", ("assign", "h"): "new_evidence",
+        ("unassign", "g"): "new_evidence", ("retire", before["g"]): "new_evidence",
+    }  # fmt: skip
+    # Obeyed, a decision causes nothing more: g joins the two by itself.
+    state = replay(events, state)
+    _, events = assign(groups_of({**after, "g": 1}), state, DAY[2], SECRET, "person", "new_evidence", said=said)
+    assert {e.cause for e in events} == {"new_evidence"}
+    assert {e.cause for e in assign(groups_of(after), State(), DAY[0], SECRET, "family")[1]} == {None}
+
+
 nights = st.lists(
     st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 3), min_size=1, max_size=8), min_size=1, max_size=7
 )
@@ -169,6 +192,27 @@ def test_a_bridge_added_and_taken_away_restores_both_ids(labels: dict[str, int])
     joined = dict.fromkeys([*labels, "bridge"], 0)
     _, state, _ = night(state, joined, DAY[1])
     after, _, _ = night(state, labels, DAY[2])
+    assert after == before
+
+
+@settings(max_examples=200, deadline=None)
+@given(nights)
+def test_a_bridge_added_and_taken_away_restores_all_ids_whatever_went_before(history: list[dict[str, int]]) -> None:
+    state, before = State(), {}
+    for day, labels in zip(DAY, history, strict=False):
+        before, state, _ = night(state, labels, day)
+    _, state, _ = night(state, dict.fromkeys([*history[-1], "bridge"], 0), DAY[len(history)])
+    after, _, _ = night(state, history[-1], DAY[len(history) + 1])
+    assert after == before
+
+
+def test_an_id_whose_records_are_back_with_others_stands_for_those(tmp_path: Path) -> None:
+    before, state, _ = night(State(), {"a": 1, "b": 2}, DAY[0])
+    _, state, _ = night(state, {"b": 2}, DAY[1])
+    assert state.resolve(before["a"]) is None
+    _, state, events = night(state, {"a": 2, "b": 2}, DAY[2])
+    assert [e.event for e in events] == ["assign", "merge"] and state.resolve(before["a"]) == before["b"]
+    after, _, _ = night(state, {"a": 1, "b": 2}, DAY[3])
     assert after == before
 
 
