@@ -362,7 +362,7 @@
                         }
                     from {{ ref("bridge_family_person") }} as b
                     inner join {{ ref("fct_enrollment_sbct") }} as e on b.family_id = e.family_id
-                    where b.person_id = d.person_id
+                    where b.person_id = d.person_id and e.enrolled_date <= {{ cutoff() }}
                 ) as enrollment
             from deliveries as d
         ),

@@ -6,11 +6,7 @@
 -#}
 {% macro adjudicated_petitions() %}
     cases as (
-        select
-            case_id,
-            person_id,
-            county,
-            case when closed_date <= {{ cutoff() }} then closed_date end as closed_date
+        select case_id, person_id, county, {{ known("closed_date") }} as closed_date
         from {{ ref("fct_court_case") }}
     ),
 
@@ -35,7 +31,8 @@
             c.county,
             min(h.held_date) as adjudicated_on,
             case
-                when p.result in ('DISMISSED', 'WITHDRAWN') then coalesce(p.disposition_date, p.filed_date)
+                when p.result in ('DISMISSED', 'WITHDRAWN')
+                then {{ known("coalesce(p.disposition_date, p.filed_date)") }}
             end as dropped_on,
             greatest(coalesce(c.closed_date, {{ cutoff() }}), p.filed_date) as followed_to
         from petitions as p
@@ -44,6 +41,29 @@
         group by all
     )
 {% endmacro %}
+
+{#- True when ``person`` is the child of a court case known at the cut-off. -#}
+{% macro has_court_case(person) -%}
+    exists (
+        select 1
+        from {{ ref("fct_court_case") }} as known_case
+        where known_case.person_id = {{ person }} and coalesce(known_case.filed_date <= {{ cutoff() }}, true)
+    )
+{%- endmacro %}
+
+{#- Dependency cases known at the cut-off: case_id, person_id (a child of the case), county, filed_date and closed_date, none
+    while the case of one of the children is open. -#}
+{% macro dependency_cases() -%}
+    select
+        case_id,
+        min(person_id) as person_id,
+        min(county) as county,
+        min(filed_date) as filed_date,
+        {{ last_end(known("closed_date")) }} as closed_date
+    from {{ ref("fct_court_case") }}
+    where {{ is_dependency_case("case_type") }} and filed_date <= {{ cutoff() }}
+    group by case_id
+{%- endmacro %}
 
 {#-
     CTEs counsel and parties. parties: one row per party of a dependency case, with party (child, mother, father or
@@ -79,21 +99,12 @@
             appointed_date,
             end_date
         from {{ ref("fct_representation") }}
+        where coalesce(appointed_date <= {{ cutoff() }}, true)
     ),
 
     counsel as (select * from representation where party is not null and counsel_id is not null),
 
-    cases as (
-        select
-            case_id,
-            min(person_id) as person_id,
-            min(county) as county,
-            min(filed_date) as filed_date,
-            case when bool_and(closed_date <= {{ cutoff() }}) then max(closed_date) end as closed_date
-        from {{ ref("fct_court_case") }}
-        where {{ is_dependency_case("case_type") }}
-        group by case_id
-    ),
+    cases as ({{ dependency_cases() }}),
 
     parties as (
         select c.*, r.party_id, r.party

@@ -7,6 +7,16 @@
     cast('{{ var("cutoff") or "1900-01-01" }}' as date)
 {%- endmacro %}
 
+{#- ``value``, by default the date itself, where ``date`` is no later than the cut-off; else null: nothing later is known. -#}
+{% macro known(date, value=none) -%}
+    case when {{ date }} <= {{ cutoff() }} then {{ value or date }} end
+{%- endmacro %}
+
+{#- The last of several ends; null while one of them is open. Not max() or bool_and(): they pass over nulls. -#}
+{% macro last_end(column) -%}
+    case when count(*) = count({{ column }}) then max({{ column }}) end
+{%- endmacro %}
+
 {#- ``column`` plus calendar months; the end of a month clamps (29 February + 12 months = 28 February). -#}
 {% macro add_months(column, months) -%}
     cast({{ dbt.dateadd("month", months, column) }} as date)

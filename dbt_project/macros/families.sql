@@ -6,8 +6,18 @@
     )
 {%- endmacro %}
 
-{#- True when ``column`` names a need or service of ``domain``; a jurisdiction's own words for it are understood too. -#}
-{% macro is_domain(column, domain) -%}
+{#- Mother or father, who are counted apart; null for a parent recorded as neither. -#}
+{% macro mother_or_father(role) -%}
+    case
+        when lower({{ role }}) = 'mother'
+        then 'mother'
+        when lower({{ role }}) in ('father', 'putative_father', 'alleged_father', 'unknown_father')
+        then 'father'
+    end
+{%- endmacro %}
+
+{#- The domains of needs and services, each with the words it goes by. -#}
+{% macro domain_words() -%}
     {%- set words = {
         "SUD": ["SUD", "SUBSTANCE_USE"],
         "MH": ["MH", "MENTAL_HEALTH"],
@@ -16,11 +26,26 @@
         "CHILD_PARENT": ["CHILD_PARENT", "CHILD_PARENT_INTERVENTION"],
         "PHYSICAL_HEALTH": ["PHYSICAL_HEALTH", "PHYSICAL", "HEALTH", "MEDICAL"],
     } -%}
+    {{ return(words) }}
+{%- endmacro %}
+
+{#- True when ``column`` names a need or service of ``domain``; a jurisdiction's own words for it are understood too. -#}
+{% macro is_domain(column, domain) -%}
     coalesce(
         replace(upper({{ column }}), ' ', '_')
-        in ({%- for word in words[domain] -%}'{{ word }}'{{ ", " if not loop.last }} {%- endfor -%}),
+        in ({%- for word in domain_words()[domain] -%}'{{ word }}'{{ ", " if not loop.last }} {%- endfor -%}),
         false
     )
+{%- endmacro %}
+
+{#- The domain ``column`` names, by the catalogue's word for it; a word that is none of them as it stands, in capitals. -#}
+{% macro domain_named(column) -%}
+    case
+        {%- for domain in domain_words() %}
+            when {{ is_domain(column, domain) }} then '{{ domain }}'
+        {%- endfor %}
+        else upper({{ column }})
+    end
 {%- endmacro %}
 
 {#- Who was ever of a family: family_id, person_id. An enrolled child is of the family it is enrolled with. ``families``: a
@@ -32,7 +57,9 @@
     union
     select family_id, person_id
     from {{ ref("fct_enrollment_sbct") }}
-    where family_id is not null {%- if families %} and family_id in ({{ families }}) {%- endif %}
+    where
+        family_id is not null and coalesce(enrolled_date <= {{ cutoff() }}, true)
+        {%- if families %} and family_id in ({{ families }}) {%- endif %}
 {%- endmacro %}
 
 {#-
@@ -97,7 +124,7 @@
         e.site_id,
         e.county,
         e.enrolled_date,
-        case when e.closed_date <= {{ cutoff() }} then e.closed_date end as closed_date
+        {{ known("e.closed_date") }} as closed_date
     from ({{ metric_periods() }}) as p
     inner join
         {{ ref("fct_enrollment_sbct") }} as e
@@ -106,6 +133,55 @@
     qualify
         row_number() over (partition by p.period_start, e.person_id order by e.enrolled_date, e.site_id) = 1
 {%- endmacro %}
+
+{#-
+    CTEs enrollments (family_id, person_id, site_id, county, enrolled_date, open_to) and spans (family_id, open_from, open_to):
+    the days on which any child of a family was enrolled, up to the cut-off. Enrolments that overlap or touch are one span; the
+    closing day still counts as open.
+-#}
+{% macro family_spans() %}
+    enrollments as (
+        select
+            family_id,
+            person_id,
+            site_id,
+            county,
+            enrolled_date,
+            least(coalesce(closed_date, {{ cutoff() }}), {{ cutoff() }}) as open_to
+        from {{ ref("fct_enrollment_sbct") }}
+        where family_id is not null and enrolled_date <= {{ cutoff() }}
+    ),
+
+    gaps as (
+        select
+            *,
+            coalesce(
+                enrolled_date > max(open_to) over (
+                    partition by family_id
+                    order by enrolled_date, open_to
+                    rows between unbounded preceding and 1 preceding
+                )
+                + 1,
+                true
+            ) as is_new_span
+        from enrollments
+    ),
+
+    numbered as (
+        select
+            *,
+            count(*) filter (where is_new_span) over (
+                partition by family_id order by enrolled_date, open_to rows unbounded preceding
+            ) as span_number
+        from gaps
+    ),
+
+    spans as (
+        select family_id, min(enrolled_date) as open_from, max(open_to) as open_to
+        from numbered
+        group by family_id, span_number
+    )
+{% endmacro %}
 
 {#- Families taken in during each period: the first enrolment of any of their children, open until the last closes. -#}
 {% macro enrolled_families() -%}
@@ -117,10 +193,7 @@
         min_by(e.site_id, strftime(e.enrolled_date, '%Y%m%d') || e.site_id) as site_id,
         min_by(e.county, strftime(e.enrolled_date, '%Y%m%d') || e.site_id) as county,
         min(e.enrolled_date) as enrolled_date,
-        case
-            when bool_and(e.closed_date is not null and e.closed_date <= {{ cutoff() }})
-            then max(e.closed_date)
-        end as closed_date
+        {{ last_end(known("e.closed_date")) }} as closed_date
     from ({{ metric_periods() }}) as p
     inner join
         {{ ref("fct_enrollment_sbct") }} as e
@@ -155,7 +228,7 @@
                 min_by(e.county, e.enrolled_date)
             )
         from {{ ref("fct_enrollment_sbct") }} as e
-        where e.person_id = {{ row }}.person_id
+        where e.person_id = {{ row }}.person_id and e.enrolled_date <= {{ cutoff() }}
     )
 {%- endmacro %}
 

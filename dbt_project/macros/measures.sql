@@ -45,6 +45,11 @@
     coalesce({{ reason }} in ('REUN', 'REL', 'GUARD', 'ADOPT'), false)
 {%- endmacro %}
 
+{#- A finding of maltreatment made by the cut-off; ``r`` names a row of fct_cps_report. -#}
+{% macro is_substantiated(r) -%}
+    ({{ r }}.disposition in ('SUBST', 'INDIC') and coalesce({{ r }}.disposition_date <= {{ cutoff() }}, true))
+{%- endmacro %}
+
 {#-
     The rows of ``units`` with site_id added: the site of the Safe Babies enrolment active on ``index_date`` (C16) or,
     where ``until`` is given, else the first enrolment that starts after it and no later than ``until`` (intent to treat:
@@ -146,13 +151,16 @@
     The standard output row (catalogue 1.7) from ``summary``, whose columns are metric_id, variant, period_start,
     period_end, stratum_site, stratum_type, stratum_value, numerator, denominator, value, ci_low, ci_high, ci_method,
     n_excluded_by_rule, n_not_observable, is_mature. Not mature means no numerator and no value, never a partial one.
-    ``withheld``: the column that says why a row has no value where it could not be estimated.
+    ``withheld``: the column that says why a row has no value where it could not be estimated. ``match_rate``: the column that
+    has it where it is not that of the row's own counts (a linked measure's).
 -#}
 {% macro standard_rows(
-    summary, needs, version, linked=false, show_immature=false, more=[], withheld=none
+    summary, needs, version, linked=false, show_immature=false, more=[], withheld=none, match_rate=none
 ) -%}
     {%- set judged = "true" if show_immature else "s.is_mature" -%}
-    {%- set match_rate = "s.denominator / nullif(s.denominator + s.n_not_observable, 0)" -%}
+    {%- if linked -%}
+        {%- set match_rate = "s.denominator / nullif(s.denominator + s.n_not_observable, 0)" -%}
+    {%- endif -%}
     select
         s.metric_id,
         '{{ version }}' as metric_version,
@@ -170,9 +178,7 @@
         case when {{ judged }} and s.ci_low is not null then s.ci_method end as ci_method,
         cast(coalesce(s.n_excluded_by_rule, '{}') as varchar) as n_excluded_by_rule,
         cast(s.n_not_observable as bigint) as n_not_observable,
-        {% if linked %} cast({{ match_rate }} as double)
-        {% else %} cast(null as double)
-        {% endif %} as match_rate,
+        cast({{ match_rate or "null" }} as double) as match_rate,
         case
             when not s.is_mature then 'not mature' else coalesce({{ stale_since(needs) }}, 'mature')
         end as maturity_flag,
@@ -189,8 +195,13 @@
             when s.denominator between 1 and 29
             then 'denominator under 30'
             {%- if "reference_numerator" in more %}
-                when s.reference_numerator between 0 and 10 or s.reference_denominator between 0 and 29
+                when
+                    s.reference_numerator between 0 and 10
+                    or s.reference_denominator between 0 and 29
+                    or s.reference_denominator - s.reference_numerator between 1 and 10
                 then 'group compared with under 30 or at most 10 events'
+                when s.numerator = 0
+                then 'no events'
             {%- endif %}
             -- Stability: STA-1 for proportions, STA-2 and STA-3 for rates.
             when s.ci_method = 'wilson' and s.ci_high - s.ci_low > 0.3
@@ -201,7 +212,7 @@
             then 'interval wider than 160 % of the rate'
             when s.ci_method = 'garwood' and s.stratum_type <> 'all' and s.numerator < 20
             then 'unstable: under 20 events'
-            {%- if linked %}
+            {%- if match_rate %}
                 when {{ match_rate }} < {{ var("match_rate_floor") }} then 'match rate under the floor'
             {%- endif %}
         end as suppress_reason,

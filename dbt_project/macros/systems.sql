@@ -4,43 +4,48 @@
 {%- endmacro %}
 
 {#-
-    Contacts as spans: person_id, system, from_date, to_date, both days included. Being enrolled in Medicaid is no contact
-    with it, a claim is; the court team itself is not among the systems. ``people``: a query of the person_id
+    Contacts up to the cut-off as spans: person_id, system, from_date, to_date, both days included. Being enrolled in Medicaid
+    is no contact with it, a claim is; the court team itself is not among the systems. ``people``: a query of the person_id
     in question.
 -#}
 {% macro system_contacts(people=none) -%}
     {%- set of_people = "person_id in (" ~ people ~ ")" if people else "true" %}
-    select person_id, 'child_welfare' as system, report_date as from_date, report_date as to_date
-    from {{ ref("fct_cps_report") }}
-    where {{ of_people }}
-    union all
-    select person_id, 'child_welfare', removal_date, coalesce(discharge_date, {{ cutoff() }})
-    from {{ ref("fct_removal") }}
-    where {{ of_people }}
-    union all
-    select person_id, 'court', filed_date, coalesce(closed_date, {{ cutoff() }})
-    from {{ ref("fct_court_case") }}
-    where {{ of_people }}
-    union all
-    select person_id, 'medicaid', dos_from, coalesce(dos_to, dos_from)
-    from {{ ref("fct_claim_line") }}
-    where {{ of_people }}
-    union all
-    select
-        person_id,
-        'behavioral_health',
-        coalesce(first_contact_date, admit_date, first_service_date),
-        coalesce(discharge_date, {{ cutoff() }})
-    from {{ ref("fct_bh_episode") }}
-    where {{ of_people }}
-    union all
-    select person_id, 'early_intervention', first_appt_date, coalesce(end_date, first_appt_date)
-    from {{ ref("fct_service") }}
-    where
-        {{ of_people }}
-        and {{ is_domain("service_type", "EARLY_INTERVENTION") }}
-        and first_appt_date is not null
-        and coalesce(attended_flag, true)
+    select person_id, system, from_date, least(to_date, {{ cutoff() }}) as to_date
+    from
+        (
+            select person_id, 'child_welfare' as system, report_date as from_date, report_date as to_date
+            from {{ ref("fct_cps_report") }}
+            where {{ of_people }}
+            union all
+            select person_id, 'child_welfare', removal_date, coalesce(discharge_date, {{ cutoff() }})
+            from {{ ref("fct_removal") }}
+            where {{ of_people }}
+            union all
+            select person_id, 'court', filed_date, coalesce(closed_date, {{ cutoff() }})
+            from {{ ref("fct_court_case") }}
+            where {{ of_people }}
+            union all
+            select person_id, 'medicaid', dos_from, coalesce(dos_to, dos_from)
+            from {{ ref("fct_claim_line") }}
+            where {{ of_people }}
+            union all
+            select
+                person_id,
+                'behavioral_health',
+                coalesce(first_contact_date, admit_date, first_service_date),
+                coalesce(discharge_date, {{ cutoff() }})
+            from {{ ref("fct_bh_episode") }}
+            where {{ of_people }}
+            union all
+            select person_id, 'early_intervention', first_appt_date, coalesce(end_date, first_appt_date)
+            from {{ ref("fct_service") }}
+            where
+                {{ of_people }}
+                and {{ is_domain("service_type", "EARLY_INTERVENTION") }}
+                and first_appt_date is not null
+                and coalesce(attended_flag, true)
+        )
+    where from_date <= {{ cutoff() }}
 {%- endmacro %}
 
 {#- The system a ``column`` names, in full or by the catalogue's short word for it. -#}

@@ -213,3 +213,102 @@ def test_no_taxonomy_of_primary_care_means_no_primary_care(tables: Path, tmp_pat
         code, told, rows = ask(tables, *asked, *jurisdiction)
         assert code == 0, told
         assert [(r["numerator"], r["denominator"]) for r in rows if r["variant"] == "warehouse"] == [(counted, "1")]
+
+
+#: Columns, rows, and rows as they stand once more is known: what the day after the cut-off (1 September 2024) brought.
+BEFORE_AND_AFTER = {
+    "dim_person": (
+        "person_id,dob,race_eth",
+        ["a,2023-01-01,WHITE", "b,2023-01-01,BLACK", "m,1990-01-01,WHITE"],
+        [],
+        [],
+    ),
+    "dim_site": ("site_id,county_fips", ["s,05001"], [], []),
+    "bridge_source_id": (
+        "person_id,source_system,source_id",
+        [f"{p},{s},{p}" for p in "abm" for s in ("child_welfare", "court", "medicaid")],
+        [],
+        [],
+    ),
+    "fct_removal": (
+        "removal_id,person_id,removal_date,discharge_date,discharge_reason,county",
+        [],
+        ["ra,a,2023-12-01,,,05001", "rb,b,2024-08-30,,,05003"],
+        ["ra,a,2023-12-01,2024-09-02,REUN,05001", "rb,b,2024-08-30,2024-09-02,REL,05003", "rc,a,2024-09-10,,,05001"],
+    ),
+    "fct_placement": (
+        "removal_id,seq,start_date,end_date,setting_type,provider_id",
+        [],
+        ["ra,1,2023-12-01,,FFH,p"],
+        ["ra,1,2023-12-01,2024-09-02,FFH,p", "ra,2,2024-09-02,,FFH,q", "ra,3,2024-09-03,,FFH,r"],
+    ),
+    "fct_cps_report": (
+        "person_id,report_id,report_date,disposition,disposition_date,is_victim,screened_in,county",
+        ["a,1,2023-11-01,SUBST,2023-12-01,true,true,05001"],
+        ["a,2,2024-06-01,,,true,true,05001", "b,3,2024-06-01,,,true,true,05003"],
+        [f"{x},2024-06-01,SUBST,2024-09-02,true,true,{c}" for x, c in (("a,2", "05001"), ("b,3", "05003"))],
+    ),
+    "fct_court_case": (
+        "case_id,person_id,case_type,filed_date,closed_date,county",
+        [],
+        ["k,a,DEP,2023-12-01,,05001"],
+        ["k,a,DEP,2023-12-01,2024-09-02,05001", "l,b,DEP,2024-09-02,,05003"],
+    ),
+    "fct_petition": (
+        "petition_id,case_id,person_id,petition_type,filed_date,disposition_date,result",
+        [],
+        ["p,k,a,DEP,2023-12-01,,"],
+        ["p,k,a,DEP,2023-12-01,2024-09-02,DISMISSED"],
+    ),
+    "fct_hearing": (
+        "case_id,hearing_type,scheduled_date,held_date,outcome,judge_id",
+        ["k,SHELTER,2023-12-02,2023-12-02,HELD,j"],
+        ["k,ADJ,2024-09-02,,,", "k,REVIEW,2024-09-03,,,"],
+        ["k,ADJ,2024-09-02,2024-09-02,HELD,j", "k,REVIEW,2024-09-03,2024-09-03,HELD,i"],
+    ),
+    "fct_representation": (
+        "case_id,party_id,party_role,counsel_id,appointed_date",
+        ["k,a,child,x,2023-12-01"],
+        [],
+        ["k,m,mother,y,2024-09-02"],
+    ),
+    "fct_enrollment_sbct": (
+        "person_id,family_id,site_id,enrolled_date,closed_date",
+        [],
+        ["a,F,s,2023-12-01,"],
+        ["a,F,s,2023-12-01,2024-09-02", "b,G,s,2024-09-02,"],
+    ),
+    "fct_need": ("need_id,person_id,need_domain,identified_date", ["n,b,PHYSICAL_HEALTH,2024-07-01"], [], []),
+    "fct_referral": ("referral_id,need_id,person_id,referred_date,status", ["f,n,b,2024-07-01,OPEN"], [], []),
+    "fct_service": (
+        "service_id,person_id,referral_id,service_type,first_appt_date,attended_flag",
+        [],
+        [],
+        ["v,b,f,PHYSICAL_HEALTH,2024-09-02,true"],
+    ),
+    "fct_claim_line": (
+        "person_id,claim_id,line,dos_from,cpt_hcpcs",
+        ["b,1,1,2024-03-01,99213"],
+        [],
+        ["a,2,1,2024-09-02,99213"],
+    ),
+}
+
+
+def test_what_is_dated_after_the_cutoff_changes_nothing(tables: Path) -> None:
+    asked = "SAF-01 SAF-02 SAF-02p EQT-03 EVL-01 DEV-02 CRT-01 CRT-02 CRT-08 CRT-10 CRT-12 COL-11 COL-21 HLT-01 STB-02"
+    arguments = ["--cutoff", "2024-09-01", "--period", "2023-10-01", "2024-09-30"]
+    for measure in asked.split():
+        arguments += ["--measure", measure]
+    answers = []
+    for later in (False, True):
+        for name, (columns, always, before, after) in BEFORE_AND_AFTER.items():
+            (tables / f"{name}.csv").write_text("\n".join([columns, *always, *(after if later else before)]) + "\n")
+        code, told, _ = ask(tables, *arguments)
+        assert code == 0, told
+        with (tables.parent / "out.csv").open() as handle:
+            answers.append([dict(row) for row in csv.DictReader(handle)])
+    counted = {row["metric_id"] for row in answers[0] if row["denominator"] not in ("", "0")}
+    assert counted >= {"SAF-01", "SAF-02", "CRT-01", "CRT-02", "CRT-08", "CRT-12", "COL-11", "COL-21", "STB-02a"}
+    assert {row["metric_id"] for row in answers[1] if row not in answers[0]} == set()
+    assert {row["metric_id"] for row in answers[0] if row not in answers[1]} == set()

@@ -32,6 +32,6 @@ with
         where concurrent_goal_type is not null and concurrent_goal_type <> 'NONE'
     )
 
-select removal_id, goal_type, start_date, max(end_date) as end_date, is_concurrent
+select removal_id, goal_type, start_date, {{ last_end("end_date") }} as end_date, is_concurrent
 from goals
 group by all

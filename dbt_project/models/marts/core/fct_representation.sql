@@ -7,7 +7,7 @@ with
             a.attorney_id,
             a.role_cd_meaning as counsel_role,
             a.appointed_date,
-            max(a.withdrawn_date) as end_date
+            {{ last_end("a.withdrawn_date") }} as end_date
         from {{ ref("stg_court__attorneys") }} as a
         group by all
     ),

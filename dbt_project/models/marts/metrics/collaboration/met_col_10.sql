@@ -70,7 +70,7 @@ with
             "units",
             measures=measures,
             needs=["child_welfare", "court", "medicaid", "behavioral_health", "court_team"],
-            version="1.1.1",
+            version="1.1.2",
             linked=true,
             follow_up_months=12,
         )

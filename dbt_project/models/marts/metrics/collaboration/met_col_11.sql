@@ -74,7 +74,7 @@ with
             "units",
             measures=measures,
             needs=["child_welfare", "court", "medicaid", "behavioral_health"],
-            version="1.1.1",
+            version="1.1.2",
             linked=true,
         )
     }}

@@ -28,7 +28,7 @@ with
             r.end_date,
             min_by(e.site_id, strftime(e.enrolled_date, '%Y%m%d') || e.site_id) as site_id,
             min_by(coalesce(r.county, e.county), strftime(e.enrolled_date, '%Y%m%d') || e.site_id) as county,
-            case when bool_and(e.closed_date <= {{ cutoff() }}) then max(e.closed_date) end as closed_date
+            {{ last_end(known("e.closed_date")) }} as closed_date
         from first_removals as r
         inner join
             {{ ref("fct_enrollment_sbct") }} as e
@@ -131,7 +131,7 @@ with
             quantiles=[["median", "contact", 0.5]],
             limits=[["within_30_days", "contact", 30], ["already_connected", "before", 0]],
             needs=["child_welfare", "medicaid", "behavioral_health", "court_team"],
-            version="1.0.0",
+            version="1.0.1",
             linked=true,
             keep_unwatched=true,
         )

@@ -22,7 +22,7 @@ with
             h.period_end,
             n.person_id,
             n.need_id,
-            upper(n.need_domain) as need_domain,
+            {{ domain_named("n.need_domain") }} as need_domain,
             n.identified_date as index_date
         from half_years as h
         inner join
@@ -32,7 +32,7 @@ with
     ),
 
     services as (
-        select s.person_id, r.need_id, upper(s.service_type) as need_domain, s.first_appt_date
+        select s.person_id, r.need_id, {{ domain_named("s.service_type") }} as need_domain, s.first_appt_date
         from {{ ref("fct_service") }} as s
         left join {{ ref("fct_referral") }} as r on s.referral_id = r.referral_id
         where s.first_appt_date <= {{ cutoff() }} and coalesce(s.attended_flag, true)
@@ -78,7 +78,10 @@ with
                     {'site_id':min_by(e.site_id, e.enrolled_date), 'county':min_by(e.county, e.enrolled_date)}
                 from ({{ family_members() }}) as b
                 inner join {{ ref("fct_enrollment_sbct") }} as e on b.family_id = e.family_id
-                where b.person_id = s.person_id and coalesce(e.closed_date, {{ cutoff() }}) >= s.index_date
+                where
+                    b.person_id = s.person_id
+                    and e.enrolled_date <= {{ cutoff() }}
+                    and coalesce(e.closed_date, {{ cutoff() }}) >= s.index_date
             ) as enrollment
         from served as s
     ),
@@ -86,6 +89,7 @@ with
     launches as (
         select site_id, min(enrolled_date) as launched_date
         from {{ ref("fct_enrollment_sbct") }}
+        where enrolled_date <= {{ cutoff() }}
         group by site_id
     ),
 
@@ -118,7 +122,7 @@ with
             quantiles=[["median", "all", 0.5], ["median_before_launch", "before", 0.5], ["median_after_launch", "after", 0.5]],
             limits=[],
             needs=["court_team"],
-            version="1.0.2",
+            version="1.0.3",
             fill_empty_periods=false,
         )
     }}

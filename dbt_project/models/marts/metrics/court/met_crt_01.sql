@@ -40,14 +40,12 @@ with
             'all' as curve,
             case
                 when
-                    not exists (
-                        select 1 from {{ ref("fct_court_case") }} as c where c.person_id = s.person_id
-                    )
+                    not {{ has_court_case("s.person_id") }}
                     and {{ is_observable("s.person_id", "court", "s.index_date", "s.index_date") }}
                 then 'no_court_case'
             end as exclusion,
             (
-                exists (select 1 from {{ ref("fct_court_case") }} as c where c.person_id = s.person_id)
+                {{ has_court_case("s.person_id") }}
                 or {{ is_observable("s.person_id", "court", "s.index_date", "s.index_date") }}
             ) as is_observable,
             {{ days_between("s.index_date", "f.held_date", var("court_days")) }} as event_days,
@@ -64,7 +62,7 @@ with
             quantiles=[["median", "all", 0.5]],
             limits=[["within_" ~ var("shelter_hearing_hours") ~ "_hours", "all", limit_days]],
             needs=["child_welfare", "court"],
-            version="1.1.0",
+            version="1.1.1",
             linked=true,
         )
     }}

@@ -43,6 +43,6 @@ with
             quantiles=[["median", "all", 0.5], ["p75", "all", 0.75]],
             limits=[["within_" ~ var("adjudication_days") ~ "_days", "all", var("adjudication_days")]],
             needs=["court"],
-            version="1.1.0",
+            version="1.1.1",
         )
     }}

@@ -42,7 +42,7 @@ with
             (
                 (select count(*) from {{ ref("fct_finding") }}) > 0
                 and (
-                    exists (select 1 from {{ ref("fct_court_case") }} as c where c.person_id = u.person_id)
+                    {{ has_court_case("u.person_id") }}
                     or exists (select 1 from {{ ref("fct_finding") }} as f where f.person_id = u.person_id)
                     or {{ is_observable("u.person_id", "court", "u.index_date", "u.index_date") }}
                 )
@@ -64,7 +64,7 @@ with
             "units",
             measures=[["CRT-06", "warehouse"]],
             needs=["child_welfare", "court"],
-            version="1.0.0",
+            version="1.0.1",
             linked=true,
             follow_up_months=none,
         )

@@ -169,7 +169,7 @@ with
             u.county,
             cast(null as varchar) as exclusion,
             (
-                exists (select 1 from {{ ref("fct_court_case") }} as c where c.person_id = u.person_id)
+                {{ has_court_case("u.person_id") }}
                 or exists (select 1 from {{ ref("fct_petition") }} as t where t.person_id = u.person_id)
                 or {{ is_observable("u.person_id", "court", "u.due_on", "u.due_on") }}
             ) as is_observable,
@@ -209,7 +209,7 @@ with
             "units",
             measures=[["CRT-07", "warehouse"]],
             needs=["child_welfare", "court"],
-            version="1.0.0",
+            version="1.0.1",
             linked=true,
             follow_up_months=none,
         )

@@ -58,7 +58,7 @@ with
                 ["CRT-08", "unknown_father"],
             ],
             needs=["court"],
-            version="1.1.0",
+            version="1.1.1",
             follow_up_months=none,
         )
     }}

@@ -57,6 +57,6 @@ with
                 ["CRT-09", "unknown_father"],
             ],
             needs=["court"],
-            version="1.1.0",
+            version="1.1.1",
         )
     }}

@@ -4,17 +4,7 @@
 with
     periods as ({{ metric_periods() }}),
 
-    cases as (
-        select
-            case_id,
-            min(person_id) as person_id,
-            min(county) as county,
-            min(filed_date) as filed_date,
-            case when bool_and(closed_date <= {{ cutoff() }}) then max(closed_date) end as closed_date
-        from {{ ref("fct_court_case") }}
-        where {{ is_dependency_case("case_type") }}
-        group by case_id
-    ),
+    cases as ({{ dependency_cases() }}),
 
     judged as (
         select
@@ -77,6 +67,6 @@ with
             "units",
             measures=[["CRT-10", "mean", 1, "linearised"], ["CRT-10", "one_judge", 1, "wilson"]],
             needs=["court"],
-            version="1.0.0",
+            version="1.0.1",
         )
     }}

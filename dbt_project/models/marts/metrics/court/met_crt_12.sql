@@ -20,7 +20,7 @@ with
         inner join
             {{ ref("fct_court_case") }} as c
             on c.filed_date <= p.period_end
-            and c.filed_date <= {{ cutoff() }}
+            and greatest(c.filed_date, p.period_start) <= {{ cutoff() }}
             and coalesce(c.closed_date > p.period_start, true)
             and {{ is_dependency_case("c.case_type") }}
     ),
@@ -30,7 +30,7 @@ with
     held as (
         select case_id, held_date, count(*) as hearings
         from {{ ref("fct_hearing") }}
-        where outcome = 'HELD' and held_date is not null
+        where outcome = 'HELD' and held_date <= {{ cutoff() }}
         group by all
     ),
 
@@ -134,6 +134,6 @@ with
                 ["CRT-12", "gaps_within_30_days", 1, "wilson"],
             ],
             needs=["court"],
-            version="1.0.0",
+            version="1.0.1",
         )
     }}

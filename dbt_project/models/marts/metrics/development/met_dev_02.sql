@@ -41,7 +41,7 @@ with
         from {{ ref("fct_cps_report") }} as c
         inner join {{ ref("dim_person") }} as p on c.person_id = p.person_id
         where
-            c.disposition in ('SUBST', 'INDIC')
+            {{ is_substantiated("c") }}
             and coalesce(c.is_victim, true)
             and not coalesce(c.is_unborn, false)
             and c.report_date < {{ add_months("p.dob", 36) }}
@@ -156,7 +156,7 @@ with
             "units",
             measures=[["DEV-02", "warehouse"], ["DEV-02b", "warehouse"]],
             needs=["court_team", "child_welfare"],
-            version="1.1.0",
+            version="1.1.1",
             follow_up_months=none,
         )
     }}

@@ -35,7 +35,8 @@ with
             r.value as reference_value,
             r.numerator as reference_numerator,
             r.denominator as reference_denominator,
-            r.log_se as reference_log_se
+            r.log_se as reference_log_se,
+            r.match_rate as reference_match_rate
         from groups as g
         inner join
             groups as r
@@ -57,6 +58,11 @@ with
             case
                 when sum(o.numerator) > 0
                 then sqrt(greatest(1.0 / sum(o.numerator) - 1.0 / sum(o.denominator), 0))
+            end,
+            -- Only a linked measure has one.
+            case
+                when count(o.match_rate) > 0
+                then sum(o.denominator) / nullif(sum(o.denominator + o.n_not_observable), 0)
             end
         from groups as g
         inner join
@@ -96,6 +102,8 @@ with
             'log ratio' as ci_method,
             n_excluded_by_rule,
             n_not_observable,
+            -- Of the two groups' the lower one.
+            least(match_rate, reference_match_rate) as match_rate,
             maturity_flag <> 'not mature' as is_mature,
             metric_id as compared_metric_id,
             cast(reference_numerator as bigint) as reference_numerator,
@@ -108,7 +116,8 @@ with
     standard_rows(
         "summary",
         needs=["child_welfare"],
-        version="1.0.0",
+        version="1.1.0",
+        match_rate="match_rate",
         more=["compared_metric_id", "reference_numerator", "reference_denominator", "disparity_direction"],
     )
 }}

@@ -19,6 +19,7 @@ with
                 stratum_value,
                 numerator,
                 denominator,
+                match_rate,
                 maturity_flag
             from {{ ref(model) }}
             where
@@ -58,6 +59,7 @@ with
             group_count,
             smallest_group,
             min(smallest_expected) < 5 as is_exact,
+            min(match_rate) as match_rate,
             sum(
                 power(numerator - denominator * x / n, 2) / nullif(denominator * (x / n) * (1 - x / n), 0)
             ) as statistic,
@@ -287,6 +289,7 @@ with
             denominator,
             cast(group_count as bigint) as group_count,
             cast(smallest_group as bigint) as smallest_group,
+            match_rate,
             case when is_exact then 'fisher' else 'chi-square' end as test,
             cast(case when not is_exact then statistic end as double) as statistic,
             case
@@ -340,7 +343,8 @@ with
     standard_rows(
         "summary",
         needs=["child_welfare"],
-        version="1.1.0",
+        version="1.2.0",
+        match_rate="match_rate",
         more=[
             "compared_metric_id",
             "test",

@@ -33,8 +33,8 @@ with
         where screened_in
         union
         select period_start, period_end, person_id, 3
-        from reports
-        where disposition in ('SUBST', 'INDIC')
+        from reports as r
+        where {{ is_substantiated("r") }}
         union
         select period_start, period_end, person_id, 4
         from entries
@@ -170,7 +170,7 @@ with
     standard_rows(
         "summary",
         needs=["child_welfare"],
-        version="1.0.0",
+        version="1.0.1",
         more=["reference_numerator", "reference_denominator"],
     )
 }}

@@ -9,9 +9,9 @@ with recursive
 
     victimizations as (
         select person_id, report_id, report_date, incident_date, county
-        from {{ ref("fct_cps_report") }}
+        from {{ ref("fct_cps_report") }} as r
         where
-            disposition in ('SUBST', 'INDIC')
+            {{ is_substantiated("r") }}
             and not coalesce(is_unborn, false)
             and coalesce(is_victim, true)
             and report_date <= {{ cutoff() }}
@@ -286,7 +286,7 @@ with recursive
     standard_rows(
         "summary",
         needs=["child_welfare", "court_team"],
-        version="1.2.0",
+        version="1.2.1",
         more=["reference_numerator", "reference_denominator", "p_value"],
         withheld="withheld",
     )

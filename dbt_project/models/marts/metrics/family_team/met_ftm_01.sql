@@ -4,46 +4,7 @@
 with
     periods as ({{ metric_periods() }}),
 
-    enrollments as (
-        select
-            family_id,
-            site_id,
-            county,
-            enrolled_date,
-            least(coalesce(closed_date, {{ cutoff() }}), {{ cutoff() }}) as open_to
-        from {{ ref("fct_enrollment_sbct") }}
-        where family_id is not null and enrolled_date <= {{ cutoff() }}
-    ),
-
-    gaps as (
-        select
-            *,
-            coalesce(
-                enrolled_date > max(open_to) over (
-                    partition by family_id
-                    order by enrolled_date, open_to
-                    rows between unbounded preceding and 1 preceding
-                )
-                + 1,
-                true
-            ) as is_new_span
-        from enrollments
-    ),
-
-    numbered as (
-        select
-            *,
-            count(*) filter (where is_new_span) over (
-                partition by family_id order by enrolled_date, open_to rows unbounded preceding
-            ) as span_number
-        from gaps
-    ),
-
-    spans as (
-        select family_id, min(enrolled_date) as open_from, max(open_to) as open_to
-        from numbered
-        group by family_id, span_number
-    ),
+    {{ family_spans() }},
 
     months as (
         select

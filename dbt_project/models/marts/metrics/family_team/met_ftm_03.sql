@@ -1,84 +1,94 @@
--- FTM-03: no gap of more than 35 days between family team meetings. Basis: families enrolled 90 days or
--- more, open in the
--- period. The waits from enrolment to the first meeting and from the last to the close are gaps too; gaps
--- that ended
--- before the period are not judged again.
+-- FTM-03: no gap of more than 35 days between family team meetings. Basis: families with a span of
+-- enrolment of 90
+-- days or more, open in the period. The waits from the span's start to its first meeting and from its last
+-- to its close
+-- are gaps too, the time between two spans is not; gaps that ended before the period are not judged again.
 with
     periods as ({{ metric_periods() }}),
 
-    families as (
-        select
-            family_id,
-            min(person_id) as person_id,
-            min_by(site_id, strftime(enrolled_date, '%Y%m%d') || site_id) as site_id,
-            min_by(county, strftime(enrolled_date, '%Y%m%d') || site_id) as county,
-            min(enrolled_date) as enrolled_date,
-            case when bool_and(closed_date <= {{ cutoff() }}) then max(closed_date) end as closed_date
-        from {{ ref("fct_enrollment_sbct") }}
-        where family_id is not null and enrolled_date <= {{ cutoff() }}
-        group by family_id
-    ),
+    {{ family_spans() }},
 
-    open_families as (
+    open_spans as (
         select
             p.period_start,
             p.period_end,
-            f.*,
-            least(coalesce(f.closed_date, p.period_end), p.period_end, {{ cutoff() }}) as watched_to
+            s.family_id,
+            s.open_from,
+            least(s.open_to, p.period_end) as watched_to,
+            watched_to >= {{ add_days("s.open_from", 90) }} as is_long
         from periods as p
-        inner join
-            families as f
-            on f.enrolled_date <= p.period_end
-            and coalesce(f.closed_date >= p.period_start, true)
-            and least(coalesce(f.closed_date, p.period_end), p.period_end, {{ cutoff() }})
-            >= {{ add_days("f.enrolled_date", 90) }}
+        inner join spans as s on s.open_from <= p.period_end and s.open_to >= p.period_start
     ),
+
+    judged_spans as (select * from open_spans where is_long),
 
     marks as (
-        select period_start, family_id, enrolled_date as day
-        from open_families
+        select period_start, family_id, open_from, open_from as day
+        from judged_spans
         union
-        select period_start, family_id, watched_to
-        from open_families
+        select period_start, family_id, open_from, watched_to
+        from judged_spans
         union
-        select o.period_start, o.family_id, m.held_date
-        from open_families as o
+        select s.period_start, s.family_id, s.open_from, m.held_date
+        from judged_spans as s
         inner join
             {{ ref("fct_ftm") }} as m
-            on o.family_id = m.family_id
+            on s.family_id = m.family_id
             and upper(m.status) = 'HELD'
-            and m.held_date between o.enrolled_date and o.watched_to
+            and m.held_date between s.open_from and s.watched_to
     ),
 
-    gaps as (
+    waits as (
         select
             period_start,
             family_id,
             day,
-            day - lag(day) over (partition by period_start, family_id order by day) as gap_days
+            day - lag(day) over (partition by period_start, family_id, open_from order by day) as gap_days
         from marks
+    ),
+
+    longest_gaps as (
+        select period_start, family_id, max(gap_days) as gap_days
+        from waits
+        where day >= period_start
+        group by period_start, family_id
+    ),
+
+    families as (
+        select period_start, period_end, family_id, max(watched_to) as index_date, bool_or(is_long) as is_long
+        from open_spans
+        group by period_start, period_end, family_id
+    ),
+
+    placed as (
+        select
+            f.*,
+            min(e.person_id) as person_id,
+            min_by(e.site_id, strftime(e.enrolled_date, '%Y%m%d') || e.site_id) as site_id,
+            min_by(e.county, strftime(e.enrolled_date, '%Y%m%d') || e.site_id) as county
+        from families as f
+        inner join
+            enrollments as e
+            on f.family_id = e.family_id
+            and f.index_date between e.enrolled_date and e.open_to
+        group by all
     ),
 
     units as (
         select
             'FTM-03' as metric_id,
             'warehouse' as variant,
-            o.period_start,
-            o.period_end,
-            o.person_id,
-            o.watched_to as index_date,
-            o.site_id,
-            o.county,
-            cast(null as varchar) as exclusion,
+            p.period_start,
+            p.period_end,
+            p.person_id,
+            p.index_date,
+            p.site_id,
+            p.county,
+            case when not p.is_long then 'enrolled_under_90_days' end as exclusion,
             true as is_observable,
-            coalesce(max(g.gap_days), 0) <= 35 as is_numerator
-        from open_families as o
-        left join
-            gaps as g
-            on o.period_start = g.period_start
-            and o.family_id = g.family_id
-            and g.day >= o.period_start
-        group by o.period_start, o.period_end, o.family_id, o.person_id, o.watched_to, o.site_id, o.county
+            coalesce(g.gap_days, 0) <= 35 as is_numerator
+        from placed as p
+        left join longest_gaps as g on p.period_start = g.period_start and p.family_id = g.family_id
     ),
 
     {{
@@ -86,7 +96,7 @@ with
             "units",
             measures=[["FTM-03", "warehouse"]],
             needs=["court_team"],
-            version="1.0.0",
+            version="1.1.0",
             follow_up_months=none,
         )
     }}

@@ -10,21 +10,13 @@ with
         select ftm_id, 'warehouse' as variant
         from expected
         union
-        select ftm_id, case when role = 'mother' then 'mother' else 'father' end
+        select ftm_id, {{ mother_or_father("role") }}
         from expected
-        where role <> 'parent'
+        where {{ mother_or_father("role") }} is not null
     ),
 
     came as (
-        select distinct
-            ftm_id,
-            case
-                when lower(role) = 'mother'
-                then 'mother'
-                when lower(role) in ('father', 'putative_father', 'alleged_father')
-                then 'father'
-                else 'parent'
-            end as party
+        select distinct ftm_id, {{ mother_or_father("role") }} as party
         from {{ ref("fct_ftm_attendance") }}
         where attended and ({{ is_parent_role("role") }} or lower(org_sector) in ('parent', 'parents'))
     ),
@@ -55,6 +47,6 @@ with
             "units",
             measures=[["FTM-05", "warehouse"], ["FTM-05", "mother"], ["FTM-05", "father"]],
             needs=["court_team"],
-            version="1.0.0",
+            version="1.0.1",
         )
     }}

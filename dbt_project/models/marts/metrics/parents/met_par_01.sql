@@ -9,17 +9,7 @@ with
     periods as ({{ metric_periods() }}),
 
     parent_needs as (
-        select
-            n.person_id,
-            n.need_id,
-            n.identified_date,
-            case
-                when {{ is_domain("n.need_domain", "SUD") }}
-                then 'SUD'
-                when {{ is_domain("n.need_domain", "MH") }}
-                then 'MH'
-                else upper(n.need_domain)
-            end as need_domain
+        select n.person_id, n.need_id, n.identified_date, {{ domain_named("n.need_domain") }} as need_domain
         from {{ ref("fct_need") }} as n
         where
             n.identified_date <= {{ cutoff() }}
@@ -43,13 +33,7 @@ with
         select
             s.person_id,
             r.need_id,
-            case
-                when {{ is_domain("s.service_type", "SUD") }}
-                then 'SUD'
-                when {{ is_domain("s.service_type", "MH") }}
-                then 'MH'
-                else upper(s.service_type)
-            end as need_domain,
+            {{ domain_named("s.service_type") }} as need_domain,
             s.first_appt_date as from_date,
             coalesce(s.end_date, {{ cutoff() }}) as to_date
         from {{ ref("fct_service") }} as s
@@ -112,7 +96,7 @@ with
         select
             w.*,
             (
-                w.need_domain not in ('SUD', 'MH')
+                coalesce(w.need_domain not in ('SUD', 'MH'), true)
                 or {{
                     is_observable(
                         "w.person_id",
@@ -179,7 +163,7 @@ with
             quantiles=[["median", "need", 0.5]],
             limits=[["warehouse", "need", 30], ["all_needs", "parent", 30]],
             needs=["court_team", "behavioral_health"],
-            version="1.1.0",
+            version="1.1.1",
             linked=true,
         )
     }}

@@ -1,6 +1,8 @@
 -- PAR-05: substance-use treatment completed. Basis: treatment that ended in the period; treatment that has
 -- lasted 12 months
--- is judged then. Episodes joined by a transfer and a new admission within 30 days are one treatment.
+-- is judged then. Episodes joined by a transfer and a new admission within 30 days are one treatment. A
+-- parent whose
+-- treatment records may not be seen on the day it is judged is not observable.
 with
     periods as ({{ metric_periods() }}),
 
@@ -111,9 +113,10 @@ with
                     and {{ add_days("discharge_date", 30) }} > {{ cutoff() }}
                 then 'transfer_not_settled_at_cutoff'
             end as exclusion,
-            true as is_observable,
+            {{ is_observable("p.person_id", "behavioral_health", "p.index_date", "p.index_date") }}
+            as is_observable,
             coalesce(reason = 'COMPLETED' and discharge_date <= index_date, false) as is_numerator
-        from placed
+        from placed as p
     ),
 
     {{
@@ -121,6 +124,7 @@ with
             "units",
             measures=[["PAR-05", "warehouse"]],
             needs=["behavioral_health"],
-            version="1.0.0",
+            version="1.1.0",
+            linked=true,
         )
     }}

@@ -35,7 +35,7 @@ with
                     and later.start_date < e.end_date
             )
         group by e.removal_id
-        having coalesce(max_by(v.end_date, v.start_date) >= max(e.end_date), true)
+        having max_by(coalesce(v.end_date, e.end_date), v.start_date) >= max(e.end_date)
     ),
 
     judged as (
@@ -95,7 +95,7 @@ with
             "units",
             measures=[["PRM-01", "warehouse"], ["PRM-01", "federal_comparable"]],
             needs=["child_welfare"],
-            version="1.1.0",
+            version="1.1.1",
             follow_up_months=12,
         )
     }}

@@ -47,7 +47,7 @@ with
         where
             s.exclusion is null
             and r.is_victim
-            and (r.disposition in ('SUBST', 'INDIC') or coalesce(r.death_flag, false))
+            and ({{ is_substantiated("r") }} or coalesce(r.death_flag, false))
         group by all
     ),
 
@@ -113,6 +113,6 @@ with
             measures=[["SAF-01", "warehouse"]],
             scale=100000,
             needs=["child_welfare"],
-            version="1.2.0",
+            version="1.2.1",
         )
     }}

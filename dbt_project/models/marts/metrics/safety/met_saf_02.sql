@@ -6,9 +6,9 @@ with
 
     victimizations as (
         select person_id, report_id, report_date, incident_date, county
-        from {{ ref("fct_cps_report") }}
+        from {{ ref("fct_cps_report") }} as r
         where
-            disposition in ('SUBST', 'INDIC')
+            {{ is_substantiated("r") }}
             and not coalesce(is_unborn, false)
             and coalesce(is_victim, true)
             and report_date <= {{ cutoff() }}
@@ -33,7 +33,9 @@ with
             e.enrolled_date as index_date
         from periods as p
         inner join
-            {{ ref("fct_enrollment_sbct") }} as e on e.enrolled_date between p.period_start and p.period_end
+            {{ ref("fct_enrollment_sbct") }} as e
+            on e.enrolled_date between p.period_start and p.period_end
+            and e.enrolled_date <= {{ cutoff() }}
         qualify
             row_number() over (partition by p.period_start, e.person_id order by e.enrolled_date, e.site_id)
             = 1
@@ -80,7 +82,7 @@ with
             "units",
             measures=[["SAF-02", "warehouse"], ["SAF-02p", "warehouse"]],
             needs=["child_welfare"],
-            version="1.0.0",
+            version="1.0.1",
             follow_up_months=12,
         )
     }}

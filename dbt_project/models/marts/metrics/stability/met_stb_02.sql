@@ -12,11 +12,12 @@ with
             p.period_start,
             p.period_end,
             e.*,
-            least(coalesce(e.end_date, p.period_end), p.period_end) as counted_to
+            least(coalesce(e.end_date, {{ cutoff() }}), p.period_end, {{ cutoff() }}) as counted_to
         from periods as p
         inner join
             episodes as e
             on e.removal_date <= p.period_end
+            and p.period_start <= {{ cutoff() }}
             and coalesce(e.end_date > p.period_start and e.end_date > e.removal_date, true)
         qualify
             row_number() over (
@@ -40,7 +41,7 @@ with
         inner join {{ ref("fct_placement") }} as f on s.removal_id = f.removal_id
         where
             coalesce(f.is_afcars_placement, f.setting_type not in ('THV', 'RUN', 'HOSP', 'RESP'), true)
-            and f.start_date <= s.period_end
+            and f.start_date <= s.counted_to
             and coalesce(f.start_date < s.end_date, true)
             and coalesce(f.end_date > f.start_date, true)
     ),
@@ -105,6 +106,6 @@ with
                 ["STB-02c", "min_8_days"],
             ],
             needs=["child_welfare"],
-            version="1.0.0",
+            version="1.0.1",
         )
     }}
