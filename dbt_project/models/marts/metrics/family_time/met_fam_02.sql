@@ -71,6 +71,6 @@ with
                 ["FAM-02", "agency_caused"],
             ],
             needs=["child_welfare"],
-            version="1.0.0",
+            version="1.0.1",
         )
     }}

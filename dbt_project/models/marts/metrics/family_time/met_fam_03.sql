@@ -47,6 +47,6 @@ with
             quantiles=[["median", "all", 0.5]],
             limits=[["within_2_days", "all", 2], ["within_7_days", "all", 7]],
             needs=["child_welfare"],
-            version="1.1.0",
+            version="1.1.1",
         )
     }}

@@ -152,7 +152,7 @@ with
                 ["MED-04", "parents_engagement"],
             ],
             needs=["medicaid"],
-            version="1.1.0",
+            version="1.1.1",
             matures_on=run_out("period_end"),
             show_immature=true,
         )
