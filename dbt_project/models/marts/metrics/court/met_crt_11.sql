@@ -97,4 +97,4 @@ with
         from framed
     )
 
-    {{ standard_rows("summary", needs=["court"], version="1.0.0") }}
+    {{ standard_rows("summary", needs=["court"], version="1.0.1") }}

@@ -69,7 +69,7 @@ with
             ],
             limits=[],
             needs=["child_welfare", "court"],
-            version="1.0.0",
+            version="1.0.1",
             linked=true,
         )
     }}

@@ -80,7 +80,7 @@ with
             "units",
             measures=[["DEV-01", "warehouse"], ["DEV-01", "anchor_enrollment"]],
             needs=["court_team"],
-            version="1.0.0",
+            version="1.0.1",
             follow_up_months=none,
         )
     }}
