@@ -393,23 +393,24 @@ def train_model(
         raise NightError(f"the records to train on could not be made ({reasons})")
     tell = on_step or (lambda step, state: None)
     with night_lock(home):
-        night, differences = Night(home), None
+        night, differences, current = Night(home), None, home.models_dir / "current"
         is_first = not any(home.models_dir.glob("*/card.json"))
         tell("training", "started")
         if is_first:
             card = linkage.train(home.linkage_dir, home.models_dir, name)
         else:
             # Said outright before there is a second one: the newest is not what nights use.
-            in_use = night.model_dir()
-            write_atomic(home.models_dir / "current", in_use.name + "\n")
+            if not current.is_file():
+                write_atomic(current, night.model_dir().name + "\n")
+            in_use = home.models_dir / current.read_text(encoding="utf-8").strip()
             card, differences = linkage.train_beside(
                 home.linkage_dir, home.models_dir, in_use, home.registry_dir, night.cut(), night.decisions(), name
             )
         linkage.write_charts(home.linkage_dir, card.path)
         tell("training", "done")
         if is_first or adopt:
-            write_atomic(home.models_dir / "current", card.path.name + "\n")
-        return Trained(card, night.model_dir() == card.path, differences)
+            write_atomic(current, card.path.name + "\n")
+        return Trained(card, current.read_text(encoding="utf-8").strip() == card.path.name, differences)
 
 
 def _plain_name(name: str) -> None:

@@ -261,6 +261,11 @@ def test_only_the_first_model_is_adopted_by_itself(
     done = train_model(deployment, "three", adopt=True)
     assert (done.is_adopted, done.differences) == (True, {"than": "one"})
     assert Night(deployment).model_dir() == models / "three"
+    # The model in use is gone: training goes on, and the new one is not adopted unasked.
+    (models / "three" / "card.json").unlink()
+    done = train_model(deployment, "four")
+    assert (done.is_adopted, done.differences) == (False, {"than": "three"})
+    assert adopt_model(deployment, "four").name == "four"
 
 
 def test_a_model_for_other_levels_of_comparison_is_refused(trained: Path, tmp_path: Path) -> None:
