@@ -193,15 +193,18 @@ def _anchors(con: duckdb.DuckDBPyConnection) -> None:
     """)
     con.execute("""
     create table anchored as
-    select c.child, coalesce('m:' || b.anchor, 's:' || c.child) as anchor, b.anchor as anchor_person,
-        cast(null as date) as valid_from, a.decree as valid_to, false as is_adoptive
-    from children c
-    left join (select * from adoptive_anchor semi join believed using (anchor)) a using (child)
-    left join sealed s using (child)
-    -- A sealed child whose adoptive parent is not believed is in no family of before the decree either.
-    left join (select * from birth_anchor semi join believed using (anchor)) b
-      on b.child = c.child and (s.child is null or a.child is not null)
-    where a.child is null or a.decree is not null
+    with found as (
+        -- A sealed child whose adoptive parent is not believed is in no family of before the decree either.
+        select c.child, case when s.child is null or a.child is not null then b.anchor end as anchor,
+            a.child is not null as is_adopted, a.decree
+        from children c
+        left join (select * from adoptive_anchor semi join believed using (anchor)) a using (child)
+        left join (select * from birth_anchor semi join believed using (anchor)) b using (child)
+        left join sealed s using (child)
+    )
+    select child, coalesce('m:' || anchor, 's:' || child) as anchor, anchor as anchor_person,
+        cast(null as date) as valid_from, decree as valid_to, false as is_adoptive
+    from found where not is_adopted or decree is not null
     union all
     select a.child, 'm:' || a.anchor, a.anchor, a.decree, null, true
     from adoptive_anchor a semi join believed using (anchor)
