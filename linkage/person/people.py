@@ -217,7 +217,7 @@ def written_twice(con: duckdb.DuckDBPyConnection, scorer: Scorer, duplicate_free
     A source that vouches for having no duplicates is believed unless it contradicts itself: by the same number, birth
     date and a name (or sex and place), or every name, birth date and sex, with nothing that differs; or by two numbers,
     or one and the given name, where nothing else is more than a slip of the pen apart. Never where the given names are
-    unlike: one number may have been written to two children. Returns the number of pairs.
+    unlike, or both unknown: one number may have been written to two children. Returns the number of pairs.
     """
     if not duplicate_free:
         return 0
@@ -254,6 +254,7 @@ def written_twice(con: duckdb.DuckDBPyConnection, scorer: Scorer, duplicate_free
     join kw_met_levels g using (rid_l, rid_r) join records a on a.rid = rid_l join records b on b.rid = rid_r
     where coalesce(a.sex = b.sex, true) and coalesce(a.suffix = b.suffix, true)
       and a.birth_order is not distinct from b.birth_order
+      and (a.first_std is not null or b.first_std is not null)
       and ((m.is_word_for_word and g_given_name < {len(given)} and coalesce(a.ssn = b.ssn, true)
             and coalesce(a.medicaid_id = b.medicaid_id, true)
             and coalesce(left(a.middle_std, 1) = left(b.middle_std, 1), true))

@@ -528,7 +528,34 @@ def test_whom_the_twin_rule_keeps_apart(why: str, names: str, numbers: str, born
     con.close()
 
 
-_ANN = {"first": "ANN", "dob": "1985-09-04", "ssn": "630314654", "medicaid": "M379601789", "sex": "F"}
+_ANN: dict[str, str | None] = {
+    "first": "ANN",
+    "dob": "1985-09-04",
+    "ssn": "630314654",
+    "medicaid": "M379601789",
+    "sex": "F",
+}
+
+
+def _says_twice(one: dict[str, str | None], other: dict[str, str | None]) -> bool:
+    con = connect()
+    con.execute("""
+    create table records (rid bigint, source_system varchar, is_child boolean, first_std varchar, first_forms varchar[],
+        last_std varchar, last_forms varchar[], middle_std varchar, dob varchar, birth_date date, sex varchar,
+        suffix varchar, birth_order varchar, zips varchar[], ssn varchar, last4 varchar, medicaid_id varchar)
+    """)
+    con.execute("create table constraints (rid_a bigint, rid_b bigint, kind varchar, reason varchar)")
+    for rid, r in enumerate((one, other)):
+        con.execute(
+            "insert into records values (?, 'medicaid', false, ?, case when ? is not null then [?] end, 'NOLL', "
+            "['NOLL'], null, ?, try_cast(? as date), ?, null, null, null, ?, right(?, 4), ?)",
+            [rid, *[r["first"]] * 3, *[r["dob"]] * 2, r["sex"], *[r["ssn"]] * 2, r["medicaid"]],
+        )
+    assert written_twice(con, Scorer(con), ()) == 0, "no source vouches for having nobody twice"
+    found = written_twice(con, Scorer(con), ("medicaid",)) == 1
+    assert con.execute("select * from constraints").fetchall() == [(0, 1, "must", "written_twice")] * found
+    con.close()
+    return found
 
 
 @pytest.mark.parametrize(
@@ -548,23 +575,13 @@ _ANN = {"first": "ANN", "dob": "1985-09-04", "ssn": "630314654", "medicaid": "M3
     ],
 )
 def test_a_source_that_contradicts_itself_is_not_believed(why: str, other: dict[str, str | None], is_one: bool) -> None:
-    con = connect()
-    con.execute("""
-    create table records (rid bigint, source_system varchar, is_child boolean, first_std varchar, first_forms varchar[],
-        last_std varchar, last_forms varchar[], middle_std varchar, dob varchar, birth_date date, sex varchar,
-        suffix varchar, birth_order varchar, zips varchar[], ssn varchar, last4 varchar, medicaid_id varchar)
-    """)
-    con.execute("create table constraints (rid_a bigint, rid_b bigint, kind varchar, reason varchar)")
-    for rid, one in enumerate((_ANN, _ANN | other)):
-        con.execute(
-            "insert into records values (?, 'medicaid', false, ?, case when ? is not null then [?] end, 'NOLL', "
-            "['NOLL'], null, ?, try_cast(? as date), ?, null, null, null, ?, right(?, 4), ?)",
-            [rid, *[one["first"]] * 3, *[one["dob"]] * 2, one["sex"], *[one["ssn"]] * 2, one["medicaid"]],
-        )
-    assert written_twice(con, Scorer(con), ()) == 0, "no source vouches for having nobody twice"
-    assert written_twice(con, Scorer(con), ("medicaid",)) == is_one, why
-    assert con.execute("select * from constraints").fetchall() == [(0, 1, "must", "written_twice")] * is_one
-    con.close()
+    assert _says_twice(_ANN, _ANN | other) == is_one, why
+
+
+def test_two_unnamed_children_under_one_number_may_be_twins() -> None:
+    unnamed: dict[str, str | None] = {"first": None, "dob": "2020-11-14", "sex": None}
+    assert not _says_twice(_ANN | unnamed, _ANN | unnamed)
+    assert _says_twice(_ANN | unnamed, _ANN | unnamed | {"first": "ANN"})
 
 
 @pytest.mark.parametrize(
