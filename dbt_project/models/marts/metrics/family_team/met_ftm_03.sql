@@ -1,8 +1,7 @@
--- FTM-03: no gap of more than 35 days between family team meetings. Basis: families with a span of
--- enrolment of 90
--- days or more, open in the period. The waits from the span's start to its first meeting and from its last
--- to its close
--- are gaps too, the time between two spans is not; gaps that ended before the period are not judged again.
+-- FTM-03: no gap of more than 35 days between family team meetings. Basis: families
+-- with a span of enrolment of 90 days or more, open in the period. The waits from the
+-- span's start to its first meeting and from its last to its close are gaps too, the
+-- time between two spans is not; gaps that ended before the period are not judged again.
 with
     periods as ({{ metric_periods() }}),
 
