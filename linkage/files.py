@@ -128,7 +128,7 @@ def link_files(
                 e.weight as match_weight, 1 / (1 + pow(2, -greatest(least(e.weight, 50), -50))) as match_probability,
                 e.model, e.evidence
             from {source("edges")} e join {source("records")} l on l.rid = e.rid_l
-            join {source("records")} r on r.rid = e.rid_r order by 1, 2, 3, 4""",
+            join {source("records")} r on r.rid = e.rid_r order by e.rid_l, e.rid_r""",
             out / "scores.parquet",
         )
     finally:

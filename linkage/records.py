@@ -150,7 +150,8 @@ def _standard_values(con: duckdb.DuckDBPyConnection) -> None:
     -- In alphabetical order: OAK HILL, MAIN ST and MAIN ST OAK HILL are one address.
     select raw, address.house as house, address.unit as unit,
         array_to_string(list_sort(string_split(address.street, ' ')), '') as street,
-        list_filter(string_split(address.street, ' '), lambda x: length(x) > 3) as street_words
+        list_transform(list_filter(string_split(address.street, ' '), lambda x: length(x) > 3), lambda x: hash(x))
+            as street_words
     from parsed where address is not null
     """)
     con.execute(f"""
@@ -350,8 +351,9 @@ def _fold(chosen: list[str], order: str, is_single: bool) -> str:
     is_real = "address_role is distinct from 'office'"
     has_unit = f"{is_real} and (house is not null or street is not null)"
     key = f"case when {has_unit} then concat_ws('|', coalesce(house, ''), street, coalesce(unit, ''), {place}) end"
-    building = f"case when {has_unit} then concat_ws('|', coalesce(house, ''), street, {place}) end"
-    street = f"case when {is_real} and house is not null then house || '|' || street end"
+    # These two are only ever compared: a hash is carried and compared for less.
+    building = f"case when {has_unit} then hash(house, street, {place}) end"
+    street = f"case when {is_real} and house is not null and street is not null then hash(house, street) end"
     if is_single:
         # Most surnames are one word, and sorting a list of one is the same work for nothing.
         forms = (
@@ -643,7 +645,10 @@ def prepare(
             {_case_number("other_case_key")}
         from {case_links} where case_key is not null and other_case_key is not null
         """)
-    write_parquet(con, "select * from records order by rid", linkage_dir / "records.parquet")
+    # A million wide rows are dear to sort, and nothing depends on their order.
+    con.execute("set preserve_insertion_order = false")
+    write_parquet(con, "select * from records", linkage_dir / "records.parquet")
+    con.execute("set preserve_insertion_order = true")
     for table, order, name in (
         ("stated", "rid_a, rid_b, relationship, source_system, valid_from, valid_to", "relationships"),
         ("constraints", "rid_a, rid_b, kind, reason", "constraints"),
@@ -684,6 +689,7 @@ def prepare(
         "rows_received": received,
         "rows_without_system_or_id": nameless,
         "records": con.execute("select count(*) from records").fetchall()[0][0],
+        "fingerprint": fingerprint_of(con, "records", row_hash(con)),
         "constraints": con.execute("select count(*) from constraints").fetchall()[0][0],
         "relationships": con.execute("select count(*) from stated").fetchall()[0][0],
         "newest_delivery": newest and newest.isoformat(),
@@ -726,6 +732,24 @@ def build_records(staged_dir: Path, linkage_dir: Path) -> dict[str, Any]:
         )
     finally:
         con.close()
+
+
+def row_hash(con: duckdb.DuckDBPyConnection) -> str:
+    """SQL for a hash of all that a row of ``records`` says; when it was delivered is no part of that."""
+    names = [r[0] for r in con.execute("describe records").fetchall()]
+    return f"hash({', '.join(c for c in names if c != 'delivered_on')})"
+
+
+def fingerprint_of(con: duckdb.DuckDBPyConnection, table: str, mark: str) -> str:
+    """Of the hashes ``mark`` of a table's rows, whatever their order."""
+    n, total = con.execute(f"select count(*), coalesce(sum({mark}::hugeint), 0) from {table}").fetchall()[0]
+    return f"{n}-{total:x}"
+
+
+def fingerprint(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> str:
+    """Of the folder's records, held in table ``records``: as :func:`build_records` left it, or worked out."""
+    told = read_summary(linkage_dir).get("fingerprint")
+    return str(told) if told else fingerprint_of(con, "records", row_hash(con))
 
 
 def read_summary(linkage_dir: Path) -> dict[str, Any]:

@@ -14,10 +14,11 @@ from linkage.model import ModelCard, Thresholds, versions
 from linkage.person import edges as edge_work
 from linkage.person import nightly, people
 from linkage.person.blocking import block
-from linkage.person.comparisons import choose
+from linkage.person.comparisons import COMPARISONS, choose
 from linkage.person.mixture import Floats, Ints, Mixture, fit
 from linkage.person.relational import train_pools
 from linkage.person.scoring import Scorer, splink_model
+from linkage.records import fingerprint as records_fingerprint
 from linkage.records import read_summary
 from linkage.store import connect, quoted, sha256, write_json
 
@@ -29,44 +30,62 @@ SAMPLED_PAIRS = 120_000
 MIN_CHILDREN = 400
 
 
-def _fit_model(con: duckdb.DuckDBPyConnection, scorer: Scorer, kind: str, duplicate_free: tuple[str, ...]) -> Mixture:
-    where = {"adult": "not is_child", "child": "is_child", "every": "true"}[kind]
-    comparisons = choose(con, where)
-    names = [c.name for c in comparisons]
-    model_of = {"adult": "not is_child_pair", "child": "is_child_pair", "every": "true"}[kind]
-    n_pairs = con.execute(f"select count(*) from kw_pairs where {model_of}").fetchall()[0][0]
+#: Whose records a model speaks of, and which pairs are its own.
+_RECORDS = {"adult": "not is_child", "child": "is_child", "every": "true"}
+_PAIRS = {"adult": "not is_child_pair", "child": "is_child_pair", "every": "true"}
+
+
+def _draw(con: duckdb.DuckDBPyConnection, kind: str) -> int:
+    """Tables ``kw_train_<kind>`` and ``kw_sample_<kind>``: blocked pairs, and strangers. Returns the number blocked."""
+    n_pairs = int(con.execute(f"select count(*) from pairs where {_PAIRS[kind]}").fetchall()[0][0])
     keep = max(1, -(-n_pairs // MAX_TRAINING_PAIRS))
     con.execute(
-        f"create or replace table kw_train as "
-        f"select rid_l, rid_r from kw_pairs where {model_of} and hash(rid_l, rid_r) % {keep} = 0"
+        f"create or replace table kw_train_{kind} as "
+        f"select rid_l, rid_r from pairs where {_PAIRS[kind]} and hash(rid_l, rid_r) % {keep} = 0"
     )
     # Everybody in a drawn order beside everybody in the same order, moved on: each pair is drawn by itself. The child
     # model also meets pairs of a child and an adult, so its strangers are children against anybody.
     con.execute(f"""
-    create or replace table kw_sample as
-    with one as (select rid, row_number() over (order by hash(rid), rid) as i from records where {where}
+    create or replace table kw_sample_{kind} as
+    with one as (select rid, row_number() over (order by hash(rid), rid) as i from records where {_RECORDS[kind]}
                  qualify i <= {SAMPLED_PAIRS}),
     other as (select rid, row_number() over (order by hash(rid, 1), rid) - 1 as i
-              from records where {"true" if kind == "child" else where}),
+              from records where {"true" if kind == "child" else _RECORDS[kind]}),
     size as (select max(i) as n from one),
     moves as (select unnest(range(1, 1 + greatest(1, {SAMPLED_PAIRS} // (select n from size)))) as move),
     drawn as (select rid, (i * 7919 + move * 104729) % (select count(*) from other) as j from one cross join moves)
     select distinct least(a.rid, b.rid) as rid_l, greatest(a.rid, b.rid) as rid_r
     from drawn a join other b on b.i = a.j where a.rid <> b.rid
     """)
-    con.execute("create or replace table kw_looked as from kw_train union from kw_sample")
-    scorer.levels(comparisons, "kw_looked", "kw_levels")
-    seen = scorer.patterns("(from kw_levels semi join kw_train using (rid_l, rid_r))", names)
-    seen = (seen[0], seen[1] * (n_pairs / max(float(seen[1].sum()), 1.0)))
-    strangers: tuple[Ints, Floats] = scorer.patterns("(from kw_levels semi join kw_sample using (rid_l, rid_r))", names)
-    n = con.execute(f"select count(*) from records where {where}").fetchall()[0][0]
+    return n_pairs
+
+
+def _fit_models(
+    con: duckdb.DuckDBPyConnection, scorer: Scorer, kinds: tuple[str, ...], duplicate_free: tuple[str, ...]
+) -> dict[str, Mixture]:
+    drawn = {kind: _draw(con, kind) for kind in kinds}
+    chosen = {kind: choose(con, _RECORDS[kind]) for kind in kinds}
+    # All in one go: bringing two sides together costs the most.
+    tables = [f"kw_{name}_{kind}" for kind in kinds for name in ("train", "sample")]
+    con.execute("create or replace table kw_looked as " + " union ".join(f"from {table}" for table in tables))
+    scorer.levels([c for c in COMPARISONS if any(c in own for own in chosen.values())], "kw_looked", "kw_levels")
     everybody = con.execute("select count(*) from records").fetchall()[0][0]
-    total = n * (n - 1) / 2 + (n * (everybody - n) if kind == "child" else 0)
-    for system in duplicate_free:
-        own = con.execute(f"select count(*) from records where {where} and source_system = {quoted(system)}")
-        k = own.fetchall()[0][0]
-        total -= k * (k - 1) / 2
-    return fit(comparisons, seen, strangers, max(total, float(seen[1].sum()) + 1))
+    mixtures = {}
+    for kind, comparisons in chosen.items():
+        names = [c.name for c in comparisons]
+        seen: tuple[Ints, Floats] = scorer.patterns(
+            f"(from kw_levels semi join kw_train_{kind} using (rid_l, rid_r))", names
+        )
+        seen = (seen[0], seen[1] * (drawn[kind] / max(float(seen[1].sum()), 1.0)))
+        strangers = scorer.patterns(f"(from kw_levels semi join kw_sample_{kind} using (rid_l, rid_r))", names)
+        n = con.execute(f"select count(*) from records where {_RECORDS[kind]}").fetchall()[0][0]
+        total = n * (n - 1) / 2 + (n * (everybody - n) if kind == "child" else 0)
+        for system in duplicate_free:
+            own = f"select count(*) from records where {_RECORDS[kind]} and source_system = {quoted(system)}"
+            k = con.execute(own).fetchall()[0][0]
+            total -= k * (k - 1) / 2
+        mixtures[kind] = fit(comparisons, seen, strangers, max(total, float(seen[1].sum()) + 1))
+    return mixtures
 
 
 def choose_threshold(weights: Floats) -> tuple[float, str]:
@@ -121,7 +140,7 @@ def train_on(
     summary = read_summary(linkage_dir)
     fingerprint = hashlib.sha256(
         (
-            sha256(linkage_dir / "records.parquet")
+            records_fingerprint(con, linkage_dir)
             + sha256(linkage_dir / "relationships.parquet")
             + ",".join(sorted(duplicate_free))
         ).encode()
@@ -131,19 +150,13 @@ def train_on(
     scorer = Scorer(con)
     scorer.save_frequencies(path / "frequencies")
     report = block(con, duplicate_free)
-    con.execute("""
-    create or replace table kw_pairs as
-    select p.rid_l, p.rid_r, l.is_child or r.is_child as is_child_pair
-    from pairs p join records l on l.rid = p.rid_l join records r on r.rid = p.rid_r
-    """)
     n_children = con.execute("select count(*) from records where is_child").fetchall()[0][0]
     n = con.execute("select count(*) from records").fetchall()[0][0]
     if n_children >= MIN_CHILDREN and n - n_children >= MIN_CHILDREN:
-        mixtures = {k: _fit_model(con, scorer, k, duplicate_free) for k in ("adult", "child")}
+        mixtures = _fit_models(con, scorer, ("adult", "child"), duplicate_free)
     else:
-        one = _fit_model(con, scorer, "every", duplicate_free)
+        one = _fit_models(con, scorer, ("every",), duplicate_free)["every"]
         mixtures = {"adult": one, "child": one}
-    con.execute("drop table kw_pairs")
     edge_work.score_pairs(con, scorer, mixtures, "pairs", "edges", "pair")
     weights = np.asarray(con.execute("select weight from edges").fetchnumpy()["weight"], dtype=np.float64)
     join, how = choose_threshold(weights)
@@ -175,5 +188,5 @@ def train_on(
         write_json(splink_model(con, mixture), path / f"{kind}.json")
     card.save()
     # These are the edges a night with this model would find: the first one need not find them again.
-    nightly.keep(linkage_dir, card, report, edges, completed)
+    nightly.keep(con, linkage_dir, card, report, edges, completed)
     return card, first_look

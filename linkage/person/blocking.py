@@ -13,14 +13,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from linkage.store import quoted
 
+Numbers = NDArray[np.uint64]
+
 #: Pairs a single rule may add, per record; smaller files are allowed the floor.
-PAIRS_PER_RECORD = 2
+PAIRS_PER_RECORD = 1
 PAIRS_FLOOR = 400_000
 #: No block is compared beyond this size, whatever the budget.
 MAX_BLOCK = 300
+#: Bits of a packed key that hold the row of its record; the others hold a hash. Rows of more records than these hold
+#: take more. Two unlike keys that share what is left of their hashes, one in 2 ** 40, propose a pair too many.
+ROW_BITS = 24
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,7 @@ _BORN = "case when length(dob) = 10 then dob end"
 _DAY_MONTH = "case when length(dob) = 10 then least(dob[6:7], dob[9:10]) || greatest(dob[6:7], dob[9:10]) end"
 _SEX = "coalesce(sex, '')"
 # How often each digit occurs, four bits each, whatever their order. Nine places are all of a social security number.
-_DIGITS = " + ".join(f"(1::bigint << (4 * (ascii(substr(rpad(ssn, 9, '0'), {i}, 1)) & 15)))" for i in range(1, 10))
+_DIGITS = " + ".join(f"(1::bigint << (4 * (try_cast(ssn as bigint) // {10**i} % 10)))" for i in range(9))
 
 RULES: tuple[Rule, ...] = (
     Rule("ssn", "the same social security number", (("ssn",),)),
@@ -196,22 +204,53 @@ def fingerprint() -> str:
     return hashlib.sha256(repr((RULES, PAIRS_PER_RECORD, PAIRS_FLOOR, MAX_BLOCK)).encode()).hexdigest()[:16]
 
 
-def _keyed(con: duckdb.DuckDBPyConnection, rule: Rule, records: str, out: str, own: str = "", semi: str = "") -> None:
-    """Temporary table ``out(rid, k)``: the keys of ``records`` under ``rule``, hashed; with ``own``, SQL, also that."""
-    source = f"(select *, unnest({rule.each}) as x from {records})" if rule.each else records
-    # Every part once: several keys share them, and the digits of a number are dear to sort.
+def _packed(con: duckdb.DuckDBPyConnection, rule: Rule, records: str, bits: int, row: str = "rowid") -> Numbers:
+    """The keys of table ``records`` under ``rule``, sorted: a hash, and in the low ``bits`` the row of the record."""
+    source = f"(select *, {row} as row, unnest({rule.each}) as x from {records})" if rule.each else records
+    row = "row" if rule.each else row
+    # Every part once: several keys share them, and the digits of a number are dear to count.
     parts = {part: f"part_{i}" for i, part in enumerate(dict.fromkeys(part for key in rule.keys for part in key))}
     listed = ", ".join(f"{part} as {name}" for part, name in parts.items())
     keys = []
     for key in rule.keys:
         names = [parts[part] for part in key]
-        keys.append(f"case when {' is not null and '.join(names)} is not null then hash({', '.join(names)}) end")
-    hashed = keys[0] if len(keys) == 1 else f"unnest([{', '.join(keys)}])"
-    con.execute(
-        f"create or replace temp table {out} as "
-        f"select * from (select rid, {hashed} as k {', own' if own else ''} "
-        f"from (select rid, {listed} {own} from {source})) {semi} where k is not null"
-    )
+        packed = f"(hash({', '.join(names)}) & {2**64 - 2**bits}::ubigint) | row::ubigint"
+        keys.append(f"case when {' is not null and '.join(names)} is not null then {packed} end")
+    each = keys[0] if len(keys) == 1 else f"unnest([{', '.join(keys)}])"
+    found = con.execute(
+        f"select k from (select {each} as k from (select {row} as row, {listed} from {source})) where k is not null"
+    ).fetchnumpy()["k"]
+    keyed: Numbers = np.asarray(found, dtype=np.uint64)
+    keyed.sort()
+    return keyed
+
+
+def _blocks(keyed: Numbers, bits: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each block of packed keys starts, and how many keys it has."""
+    hashes = keyed >> np.uint64(bits)
+    starts = np.flatnonzero(np.concatenate([np.ones(min(1, len(keyed)), dtype=bool), hashes[1:] != hashes[:-1]]))
+    return starts, np.diff(np.append(starts, len(keyed)))
+
+
+def _rows(keyed: Numbers, bits: int) -> NDArray[np.int64]:
+    return (keyed & np.uint64(2**bits - 1)).astype(np.int64)
+
+
+def _counted(values: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Each value and how often it occurs, in order."""
+    return [(int(value), int(n)) for value, n in np.column_stack(np.unique(values, return_counts=True))]
+
+
+def _row_bits(con: duckdb.DuckDBPyConnection) -> int:
+    last = con.execute("select coalesce(max(rowid), 0) from records").fetchall()[0][0]
+    return max(ROW_BITS, int(last).bit_length())
+
+
+def _is_in(con: duckdb.DuckDBPyConnection, table: str, size: int) -> NDArray[np.bool_]:
+    """For each row of ``records``: is its ``rid`` in ``table``?"""
+    marks = np.zeros(size, dtype=bool)
+    marks[con.execute(f"select r.rowid as i from records r semi join {table} using (rid)").fetchnumpy()["i"]] = True
+    return marks
 
 
 def block(
@@ -221,7 +260,7 @@ def block(
     touched: str | None = None,
     rules: tuple[Rule, ...] = RULES,
 ) -> list[dict[str, Any]]:
-    """Fill ``pairs(rid_l, rid_r, rules)`` from ``records``; ``rules`` is a bit mask in the order of the rules.
+    """Fill ``pairs(rid_l, rid_r, is_child_pair)`` from table ``records``: each pair once, whichever rules found it.
 
     ``limits`` names the largest block compared per rule, as a model froze it; without, the budget decides. With
     ``touched``, a table of ``rid``, only pairs with one of those records are found.
@@ -229,44 +268,55 @@ def block(
     Returns one line per rule: reason, keys, pairs, pairs no earlier rule had, largest block, blocks dropped, and the
     block size the budget allowed.
     """
-    n = con.execute("select count(*) from records").fetchall()[0][0]
-    budget = max(PAIRS_FLOOR, PAIRS_PER_RECORD * n)
-    own, apart, new, semi = "", "", "", ""
-    if duplicate_free:
-        # A number is cheaper to carry and to compare than a name.
-        own = f", nullif(list_position([{', '.join(map(quoted, duplicate_free))}], source_system), 0)::utinyint as own"
-        apart = "and coalesce(l.own <> r.own, true)"
-    if touched:
-        new = f"and (l.rid in (select rid from {touched}) or r.rid in (select rid from {touched}))"
-        semi = "semi join kw_hot using (k)"
-    con.execute("create or replace table candidate (rid_l bigint, rid_r bigint, mask bigint)")
+    bits, rule_bits = _row_bits(con), len(rules).bit_length()
+    if 2 * bits + rule_bits > 63:
+        raise ValueError("more records than blocking can number")
+    # The number of a source without duplicates; 0 for the others.
+    vouching = f"[{', '.join(map(quoted, duplicate_free))}]::varchar[]"
+    known = con.execute(
+        f"select rowid as i, rid, is_child, coalesce(list_position({vouching}, source_system), 0)::utinyint as own "
+        "from records"
+    ).fetchnumpy()
+    size = int(known["i"].max()) + 1 if len(known["i"]) else 0
+    rids, own, is_child = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.uint8), np.zeros(size, dtype=bool)
+    for column, values in ((rids, "rid"), (own, "own"), (is_child, "is_child")):
+        column[known["i"]] = known[values]
+    is_touched = _is_in(con, touched, size) if touched else None
+    budget = max(PAIRS_FLOOR, PAIRS_PER_RECORD * len(known["i"]))
+    # A pair and the rule that found it are one number: its rows, then the place of the rule.
+    found: list[NDArray[np.int64]] = []
     report: list[dict[str, Any]] = []
     for position, rule in enumerate(rules):
-        if touched:
-            _keyed(con, rule, f"(select * from records semi join {touched} using (rid))", "kw_hot")
-        _keyed(con, rule, "records", "keyed", own, semi)
-        con.execute("create or replace temp table sizes as select k, count(*) as n from keyed group by k having n > 1")
-        spread = con.execute(
-            "select n, count(*) * (n * (n - 1) // 2) as pairs, count(*) as blocks from sizes group by n order by n"
-        ).fetchall()
+        keyed = _packed(con, rule, "records", bits)
+        starts, sizes = _blocks(keyed, bits)
+        if is_touched is not None and len(starts):
+            hot = np.logical_or.reduceat(is_touched[_rows(keyed, bits)], starts)
+            starts, sizes = starts[hot], sizes[hot]
+        spread = [(n, blocks) for n, blocks in _counted(sizes) if n > 1]
         allowed, total = 1, 0
         if limits is not None:
             allowed = limits.get(rule.name, 1)
         else:
-            for size, pairs, _ in spread:
-                if size > MAX_BLOCK or total + pairs > (PAIRS_FLOOR if rule.is_loose else budget):
+            for n, blocks in spread:
+                pairs = blocks * (n * (n - 1) // 2)
+                if n > MAX_BLOCK or total + pairs > (PAIRS_FLOOR if rule.is_loose else budget):
                     break
-                allowed, total = size, total + pairs
+                allowed, total = n, total + pairs
             # Nothing was left out: later blocks may grow to what the budget was made for.
             if not spread or allowed == spread[-1][0]:
                 allowed = max(allowed, min(MAX_BLOCK, 2 * allowed))
-        dropped = sum(blocks for size, _, blocks in spread if size > allowed)
-        if allowed > 1 and spread:
-            con.execute(f"""
-            insert into candidate
-            with near as (select * from keyed semi join (select k from sizes where n <= {allowed}) using (k))
-            select l.rid, r.rid, {1 << position} from near l join near r on l.k = r.k and l.rid < r.rid {apart} {new}
-            """)
+        dropped = sum(blocks for n, blocks in spread if n > allowed)
+        for n, _ in spread:
+            if n > allowed:
+                break
+            members = _rows(keyed[starts[sizes == n][:, None] + np.arange(n)], bits)
+            one, other = (members[:, side].ravel() for side in np.triu_indices(n, 1))
+            is_new = (one != other) & ((own[one] != own[other]) | (own[one] == 0))
+            if is_touched is not None:
+                is_new &= is_touched[one] | is_touched[other]
+            one, other = one[is_new], other[is_new]
+            rows = (np.minimum(one, other) << bits) | np.maximum(one, other)
+            found.append((rows << rule_bits) | position)
         report.append(
             {
                 "name": rule.name,
@@ -277,19 +327,35 @@ def block(
                 "is_limited": dropped > 0,
             }
         )
-    for table in ("keyed", "sizes", "kw_hot"):
-        con.execute(f"drop table if exists {table}")
-    con.execute(
-        "create or replace table pairs as select rid_l, rid_r, bit_or(mask) as rules from candidate "
-        "group by rid_l, rid_r"
+    every = np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
+    found.clear()
+    every.sort()
+    rows = every >> rule_bits
+    firsts = np.flatnonzero(np.concatenate([np.ones(min(1, len(rows)), dtype=bool), rows[1:] != rows[:-1]]))
+    rows = rows[firsts]
+    bit = np.int64(1) << (every & (2**rule_bits - 1))
+    masks = np.bitwise_or.reduceat(bit, firsts) if len(firsts) else bit
+    del every, bit
+    one, other = rows >> bits, rows & (2**bits - 1)
+    ends = rids[one], rids[other]
+    con.register(
+        "kw_found",
+        pa.table(
+            {
+                "rid_l": np.minimum(*ends),
+                "rid_r": np.maximum(*ends),
+                "is_child_pair": is_child[one] | is_child[other],
+            }
+        ),
     )
-    con.execute("drop table candidate")
+    con.execute("create or replace table pairs as select * from kw_found")
+    con.unregister("kw_found")
     # The same few sets of rules propose most pairs.
-    found = con.execute("select rules, count(*) from pairs group by rules").fetchall()
+    sets = _counted(masks)
     for position, line in enumerate(report):
-        bit = 1 << position
-        line["pairs"] = sum(n for mask, n in found if mask & bit)
-        line["new_pairs"] = sum(n for mask, n in found if mask & -mask == bit)
+        own_bit = 1 << position
+        line["pairs"] = sum(n for mask, n in sets if mask & own_bit)
+        line["new_pairs"] = sum(n for mask, n in sets if mask & -mask == own_bit)
     return report
 
 
@@ -306,22 +372,25 @@ def crossings(
     ``before`` is the table of yesterday's records, ``changed`` the records that are new or different today, ``gone``
     those that are different or deleted (tables of ``rid``). The pairs of such a block appear or vanish as a whole.
     """
-    con.execute("create or replace table crossed (rid bigint)")
-    con.execute(f"create or replace temp view kw_now as select * from records semi join {changed} using (rid)")
-    con.execute(f"create or replace temp view kw_was as select * from {before} semi join {gone} using (rid)")
+    bits = _row_bits(con)
+    size = con.execute("select coalesce(max(rowid), -1) + 1 from records").fetchall()[0][0]
+    is_changed, is_crossed = _is_in(con, changed, size), np.zeros(size, dtype=bool)
+    was = f"(select * from {before} semi join {gone} using (rid))"
     for rule in rules:
         limit = limits.get(rule.name, 1)
-        _keyed(con, rule, "kw_now", "kw_added")
-        _keyed(con, rule, "kw_was", "kw_removed")
-        con.execute("""
-        create or replace temp table kw_moved as
-        select k, sum(n) as n from (select k, 1 as n from kw_added union all select k, -1 from kw_removed)
-        group by k having sum(n) <> 0
-        """)
-        _keyed(con, rule, "records", "keyed", semi="semi join kw_moved using (k)")
-        con.execute(f"""
-        insert into crossed
-        select c.rid from keyed c join (
-            select k from (select k, count(*) as now from keyed group by k) join kw_moved using (k)
-            where (now > {limit}) <> (now - n > {limit})) using (k)
-        """)
+        keyed = _packed(con, rule, "records", bits)
+        if not len(keyed):
+            continue
+        starts, now = _blocks(keyed, bits)
+        rows = _rows(keyed, bits)
+        added = np.add.reduceat(is_changed[rows].astype(np.int64), starts)
+        # What a block that is still there has lost.
+        left = _packed(con, rule, was, bits, row="0")
+        removed = np.searchsorted(left, keyed[starts] | np.uint64(2**bits - 1), side="right") - np.searchsorted(
+            left, keyed[starts] & ~np.uint64(2**bits - 1)
+        )
+        crossed = (now > limit) != (now - added + removed > limit)
+        is_crossed[rows[np.repeat(crossed, now)]] = True
+    con.register("kw_crossed", pa.table({"row": np.flatnonzero(is_crossed)}))
+    con.execute("create or replace table crossed as select rid from records r join kw_crossed c on c.row = r.rowid")
+    con.unregister("kw_crossed")

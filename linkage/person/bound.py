@@ -43,24 +43,33 @@ SINGLE_VALUES = (
     "city",
     "has_placement",
 )
-#: What single values tell of the lists.
+#: Of these, the ones that are only asked whether they are the same: a hash is carried and compared for less.
+_ONLY_SAME = {"dob", "suffix", "ssn", "last4", "medicaid_id", "phone", "house"}
+
+
+def _key(value: str) -> str:
+    """SQL for four bytes that are the same where ``value`` is; two values in four thousand million share them."""
+    return f"case when {value} is not null then (hash({value}) & {2**32 - 1})::uinteger end"
+
+
+#: What single values tell of the lists, and of parts of themselves.
 _LOOKS = {
     "has_first_forms": "coalesce(len(first_forms) > 1 or first_forms[1] <> first_std, false)",
     "has_last_forms": "coalesce(len(last_forms) > 1 or last_forms[1] <> last_std, false)",
     "has_place": "addr_keys is not null or zips is not null or city is not null",
     "has_places": "coalesce(len(addr_keys) > 1, false) or coalesce(len(bldg_keys) > 1, false) "
     "or coalesce(len(street_keys) > 1, false) or coalesce(len(zips) > 1, false)",
-    "key_addr": "case when len(addr_keys) > 0 then hash(addr_keys[1]) end",
-    "key_bldg": "case when len(bldg_keys) > 0 then hash(bldg_keys[1]) end",
-    "key_street": "case when len(street_keys) > 0 then hash(street_keys[1]) end",
-    "key_zip": "case when len(zips) > 0 then hash(zips[1]) end",
+    "key_addr": _key("addr_keys[1]"),
+    "key_bldg": _key("bldg_keys[1]"),
+    "key_street": _key("street_keys[1]"),
+    "key_zip": _key("zips[1]"),
     "key_year": "case when length(dob) = 10 then try_cast(left(dob, 4) as smallint) end",
-    "key_month": "case when length(dob) = 10 then hash(substr(dob, 6, 2)) end",
-    "key_day": "case when length(dob) = 10 then hash(substr(dob, 9, 2)) end",
-    "key_ssn_head": "case when ssn is not null then hash(left(ssn, 4)) end",
-    "key_ssn_tail": "case when ssn is not null then hash(right(ssn, 3)) end",
-    "key_id_head": "case when medicaid_id is not null then hash(left(medicaid_id, 4)) end",
-    "key_id_tail": "case when medicaid_id is not null then hash(right(medicaid_id, 3)) end",
+    "key_month": _key("case when length(dob) = 10 then substr(dob, 6, 2) end"),
+    "key_day": _key("case when length(dob) = 10 then substr(dob, 9, 2) end"),
+    "key_ssn_head": _key("left(ssn, 4)"),
+    "key_ssn_tail": _key("right(ssn, 3)"),
+    "key_id_head": _key("left(medicaid_id, 4)"),
+    "key_id_tail": _key("right(medicaid_id, 3)"),
 }
 
 
@@ -108,14 +117,15 @@ def keep_possible(con: duckdb.DuckDBPyConnection, mixtures: dict[str, Mixture], 
     opinions = {c.name: _opinion(c) for c in used}
     text = " ".join(opinions.values())
     columns = [c for c in SINGLE_VALUES if f"{c}_l" in text]
-    chosen = ", ".join([f"r.{c}" for c in columns] + [f"{sql} as {c}" for c, sql in _LOOKS.items() if f"{c}_l" in text])
-    columns += [c for c in _LOOKS if f"{c}_l" in text]
+    values = {c: f"case when r.{c} is not null then hash(r.{c}) end" if c in _ONLY_SAME else f"r.{c}" for c in columns}
+    values |= {c: sql for c, sql in _LOOKS.items() if f"{c}_l" in text}
+    chosen = ", ".join(f"{sql} as {c}" for c, sql in values.items())
     con.execute(
         f"create or replace temp table kw_narrow as select rid, is_child, tf_first_std as tf_first, "
         f"tf_last_std as tf_last, {chosen} from records r "
         "left join kw_tf_first_std using (first_std) left join kw_tf_last_std using (last_std)"
     )
-    sides = ", ".join(f"l.{c} as {c}_l, r.{c} as {c}_r" for c in columns)
+    sides = ", ".join(f"l.{c} as {c}_l, r.{c} as {c}_r" for c in values)
     most = f"case when is_child_pair then {_most_sql(mixtures['child'])} else {_most_sql(mixtures['adult'])} end"
     con.execute(f"""
     create or replace temp table kw_possible as

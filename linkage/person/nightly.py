@@ -22,6 +22,8 @@ from linkage.model import ModelCard, versions
 from linkage.person import blocking
 from linkage.person import edges as edge_work
 from linkage.person.scoring import FLOOR, Scorer
+from linkage.records import fingerprint as records_fingerprint
+from linkage.records import fingerprint_of, read_summary, row_hash
 from linkage.store import quoted, read_json, sha256, write_json, write_parquet
 
 #: Above this share of changed records a full night is cheaper.
@@ -45,7 +47,14 @@ def limits_of(card: ModelCard) -> dict[str, int]:
     return {rule["name"]: int(rule["block_limit"]) for rule in card.blocking}
 
 
-def keep(linkage_dir: Path, card: ModelCard, report: list[dict[str, Any]], pairs: int, completed: int) -> None:
+def keep(
+    con: duckdb.DuckDBPyConnection,
+    linkage_dir: Path,
+    card: ModelCard,
+    report: list[dict[str, Any]],
+    pairs: int,
+    completed: int,
+) -> None:
     """Remember what ``edges.parquet`` was made from. Written last: a night that died before it counts as none."""
     folder = linkage_dir / "scored"
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +65,7 @@ def keep(linkage_dir: Path, card: ModelCard, report: list[dict[str, Any]], pairs
         {
             "fingerprint": fingerprint(card),
             "edges": sha256(linkage_dir / "edges.parquet"),
-            "records": sha256(folder / "records.parquet"),
+            "records": records_fingerprint(con, linkage_dir),
             "rules": report,
             "pairs": pairs,
             "completed": completed,
@@ -71,15 +80,13 @@ def _state(linkage_dir: Path, card: ModelCard) -> dict[str, Any] | None:
     if not all(p.exists() for p in paths):
         return None
     state: dict[str, Any] = read_json(paths[0])
-    if state["fingerprint"] != fingerprint(card) or state["edges"] != sha256(paths[2]):
-        return None
-    return state if state["records"] == sha256(paths[1]) else None
+    return state if state["fingerprint"] == fingerprint(card) and state["edges"] == sha256(paths[2]) else None
 
 
 def as_before(con: duckdb.DuckDBPyConnection, linkage_dir: Path, card: ModelCard) -> dict[str, Any] | None:
-    """View ``edges`` on yesterday's file where the records are the same to the byte; None where they are not."""
+    """View ``edges`` on yesterday's file where the records say the same; None where they do not."""
     state = _state(linkage_dir, card)
-    if state is None or state["records"] != sha256(linkage_dir / "records.parquet"):
+    if state is None or state["records"] != read_summary(linkage_dir).get("fingerprint"):
         return None
     con.execute(f"create or replace view edges as select * from read_parquet({quoted(linkage_dir / 'edges.parquet')})")
     return {
@@ -104,12 +111,14 @@ def score_changes(con: duckdb.DuckDBPyConnection, linkage_dir: Path, card: Model
     columns = [r[0] for r in con.execute("describe records").fetchall()]
     if columns != [r[0] for r in con.execute("describe was").fetchall()]:
         return None
-    row = ", ".join(c for c in columns if c != "delivered_on")
+    mark = row_hash(con)
+    con.execute(f"create or replace temp table kw_was as select rid, {mark} as mark from was")
+    if fingerprint_of(con, "kw_was", "mark") != state["records"]:
+        return None
     con.execute(
         "create or replace temp table kw_marks as "
         "select coalesce(a.rid, b.rid) as rid, a.mark as now, b.mark as was "
-        f"from (select rid, hash({row}) as mark from records) a "
-        f"full join (select rid, hash({row}) as mark from was) b on a.rid = b.rid "
+        f"from (select rid, {mark} as mark from records) a full join kw_was b on a.rid = b.rid "
         "where a.mark is distinct from b.mark"
     )
     con.execute("create or replace table changed as select rid from kw_marks where now is not null")

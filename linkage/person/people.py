@@ -54,7 +54,11 @@ def separate_twins(con: duckdb.DuckDBPyConnection, edges: str, join: float, agai
         """)
     con.execute(f"""
     create or replace table kw_twins as
-    select e.rid_l, e.rid_r, jaro_winkler_similarity(l.first_std, r.first_std) < 0.8 as is_unlike from {edges} e
+    -- Most pairs have one given name: they need not be looked at closer.
+    with asked as (
+        select * from {edges} e where (g_given_name >= {other_form}
+            or rid_l in (select rid from records where birth_order is not null)) {_some(again)})
+    select e.rid_l, e.rid_r, jaro_winkler_similarity(l.first_std, r.first_std) < 0.8 as is_unlike from asked e
     join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
     where (l.birth_order <> r.birth_order or (
         abs(date_diff('day', l.birth_date, r.birth_date)) <= 1
@@ -73,7 +77,7 @@ def separate_twins(con: duckdb.DuckDBPyConnection, edges: str, join: float, agai
                         coalesce(e.g_medicaid_id = {UNLIKE["medicaid_id"]}, false)
                         or (not list_contains(l.first_forms, r.first_std)
                             and not list_contains(r.first_forms, l.first_std)))))))))
-      and coalesce(l.ssn <> r.ssn, true) {_some(again)}
+      and coalesce(l.ssn <> r.ssn, true)
     """)
     # One number under both names: one child, one of whose names is wrong. So are two names that are unlike each other
     # where a record with the number of the one bears a name that is nearly both: JAMIE, JAMES, HAMES.

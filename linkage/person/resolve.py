@@ -11,7 +11,6 @@ import duckdb
 from linkage import model as models
 from linkage.person import edges as edge_work
 from linkage.person import nightly, people
-from linkage.person.comparisons import COMPARISONS
 from linkage.person.scoring import Scorer
 from linkage.registry import Registry
 from linkage.review import decisions as reviewed
@@ -62,7 +61,7 @@ def score(linkage_dir: Path, model_dir: Path, full: bool = False) -> dict[str, A
         }
         write_json(summary, linkage_dir / "scoring.json")
         if not is_same:
-            nightly.keep(linkage_dir, card, report, summary["pairs"], summary["completed_pairs"])
+            nightly.keep(con, linkage_dir, card, report, summary["pairs"], summary["completed_pairs"])
         return summary
     finally:
         con.close()
@@ -124,7 +123,7 @@ def resolve(
     """Form people from the scored pairs, keep their IDs, and write the crosswalk.
 
     Reads what :func:`build_records` and :func:`score` left. Writes ``person_crosswalk.parquet``,
-    ``person_facts.parquet``, ``match_rates.parquet`` and ``linked_pairs.parquet``; for review and the quality report
+    ``person_facts.parquet`` and ``match_rates.parquet``; for review and the quality report
     ``review_candidates.parquet``, ``weighed_pairs.parquet``, ``constraints_in_force.parquet`` and
     ``published_before.parquet``, the IDs that were in the ledger before this night.
     ``cut`` is the night's data cut-off, the date the ledger records. Returns counts.
@@ -224,14 +223,12 @@ def resolve_on(
 def _write(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
     # How sure a record's place is: the best pair that holds it there. A record alone is certain of itself.
     con.execute("""
-    create or replace table kw_inside as
-    select e.*, a.person from edges e join people a on a.rid = e.rid_l join people b on b.rid = e.rid_r
-    where a.person = b.person
-    """)
-    con.execute("""
     create or replace table kw_sure as
+    with inside as (
+        select e.rid_l, e.rid_r, e.weight from edges e
+        join people a on a.rid = e.rid_l join people b on b.rid = e.rid_r and b.person = a.person)
     select rid, max(weight) as weight from (
-        select rid_l as rid, weight from kw_inside union all select rid_r, weight from kw_inside) group by rid
+        select rid_l as rid, weight from inside union all select rid_r, weight from inside) group by rid
     """)
     write_parquet(
         con,
@@ -250,16 +247,6 @@ def _write(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
         "r.race_ethnicity "
         "from crosswalk c join records r using (rid) order by r.source_system, r.source_record_id",
         linkage_dir / "person_facts.parquet",
-    )
-    levels = ", ".join(f"e.g_{c.name}" for c in COMPARISONS)
-    write_parquet(
-        con,
-        f"select l.source_system as source_system_a, l.source_record_id as source_record_id_a, "
-        f"r.source_system as source_system_b, r.source_record_id as source_record_id_b, e.weight, "
-        f"1 / (1 + pow(2, -least(e.weight, 50))) as match_probability, e.model, e.evidence, {levels} "
-        f"from kw_inside e join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r "
-        f"order by 1, 2, 3, 4",
-        linkage_dir / "linked_pairs.parquet",
     )
     populations = {
         "all": "true",

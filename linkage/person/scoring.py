@@ -23,7 +23,7 @@ from linkage.store import quoted, write_parquet
 #: Columns each comparison reads.
 _READS = {
     "given_name": ("first_std", "first_forms", "last_std", "last_forms", "middle_std"),
-    "surname": ("last_std", "last_forms", "first_std"),
+    "surname": ("last_std", "last_forms", "first_std", "first_forms"),
     "middle_name": ("middle_std",),
     "birth_date": ("dob", "birth_date"),
     "sex": ("sex",),
@@ -82,7 +82,7 @@ class Scorer:
         """Table ``out``: ``rid_l, rid_r, g_<comparison>`` for table ``pairs``.
 
         ``select``, instead, is the select list over the levels, ``tf_given_name``, ``tf_surname`` and
-        ``is_child_pair``; ``where`` filters the same.
+        ``is_child_pair``; ``where`` filters what was selected.
         """
         reads = sorted({column for c in comparisons for column in _READS[c.name]})
         n = self.con.execute(f"select count(*) from {pairs}").fetchall()[0][0]
@@ -120,8 +120,10 @@ class Scorer:
                 join (select rid, is_child, {", ".join(reads)} from records
                       semi join (select rid_r from {part}) on rid_r = rid) r on r.rid = p.rid_r
             ), seen as (select rid_l, rid_r, is_child_pair, tf_first, tf_last, {levels} from sides),
-            known as (select * exclude (tf_first, tf_last), {", ".join(adjusted)} from seen)
-            select {chosen} from known {where}
+            known as (select * exclude (tf_first, tf_last), {", ".join(adjusted)} from seen),
+            -- Or the weight would be worked out a second time, to be looked at.
+            told as {"materialized" if where else ""} (select {chosen} from known)
+            from told {where}
             """)
             if pieces > 1:
                 self.con.execute("drop table kw_piece")

@@ -68,7 +68,7 @@ def test_no_direct_identifier_leaves_for_the_warehouse(night: Path) -> None:
     }
     for name, expected in columns.items():
         assert pq.read_schema(night / "linkage" / f"{name}.parquet").names == expected
-    for name in ("person_facts", "parent_child", "family_member", "match_rates", "linked_pairs", "review_candidates"):
+    for name in ("person_facts", "parent_child", "family_member", "match_rates", "review_candidates"):
         names = set(pq.read_schema(night / "linkage" / f"{name}.parquet").names)
         assert not names & {"first_std", "last_std", "ssn", "medicaid_id", "phone", "addr_keys", "first_name"}
 
