@@ -101,16 +101,15 @@ def link_files(
 
         write_parquet(
             con,
-            f"select source_system, source_record_id, person_id from {source('person_crosswalk')} "
-            "order by source_system, source_record_id",
+            # It is in order there.
+            f"select source_system, source_record_id, person_id from {source('person_crosswalk')}",
             out / "person_crosswalk.parquet",
         )
         write_parquet(
             con,
             f"""select child_person_id, parent_person_id,
-                first(role order by case role when 'parent' then 1 else 0 end, role) as role,
-                string_agg(distinct evidence || ':' || source_system, ', '
-                           order by evidence || ':' || source_system) as evidence
+                coalesce(min(role) filter (role <> 'parent'), 'parent') as role,
+                array_to_string(list_sort(list_distinct(list(evidence || ':' || source_system))), ', ') as evidence
             from {source("parent_child")} group by child_person_id, parent_person_id
             order by child_person_id, parent_person_id""",
             out / "parent_child.parquet",

@@ -18,7 +18,7 @@ import duckdb
 THREADS = 2
 
 
-def connect(memory_limit: str = "1400MB", spill_dir: Path | None = None) -> duckdb.DuckDBPyConnection:
+def connect(memory_limit: str = "1300MB", spill_dir: Path | None = None) -> duckdb.DuckDBPyConnection:
     """An in-memory connection that never reaches for the network.
 
     ``memory_limit`` bounds DuckDB's own buffers (DuckDB notation); ``spill_dir`` is where it puts what does not fit.
