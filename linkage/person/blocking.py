@@ -289,10 +289,10 @@ def block(
     for position, rule in enumerate(rules):
         keyed = _packed(con, rule, "records", bits)
         starts, sizes = _blocks(keyed, bits)
+        spread = [(n, blocks) for n, blocks in _counted(sizes) if n > 1]
         if is_touched is not None and len(starts):
             hot = np.logical_or.reduceat(is_touched[_rows(keyed, bits)], starts)
             starts, sizes = starts[hot], sizes[hot]
-        spread = [(n, blocks) for n, blocks in _counted(sizes) if n > 1]
         allowed, total = 1, 0
         if limits is not None:
             allowed = limits.get(rule.name, 1)
@@ -365,19 +365,26 @@ def crossings(
     before: str,
     changed: str,
     gone: str,
+    largest: Mapping[str, int],
     rules: tuple[Rule, ...] = RULES,
 ) -> None:
     """Table ``crossed(rid)``: members of blocks that grew beyond their rule's limit, or came back within it.
 
     ``before`` is the table of yesterday's records, ``changed`` the records that are new or different today, ``gone``
-    those that are different or deleted (tables of ``rid``). The pairs of such a block appear or vanish as a whole.
+    those that are different or deleted (tables of ``rid``); ``largest`` names yesterday's largest block per rule. The
+    pairs of such a block appear or vanish as a whole.
     """
     bits = _row_bits(con)
     size = con.execute("select coalesce(max(rowid), -1) + 1 from records").fetchall()[0][0]
     is_changed, is_crossed = _is_in(con, changed, size), np.zeros(size, dtype=bool)
     was = f"(select * from {before} semi join {gone} using (rid))"
+    now_new = f"(select * from records semi join {changed} using (rid))"
     for rule in rules:
         limit = limits.get(rule.name, 1)
+        growth = _blocks(_packed(con, rule, now_new, bits, row="0"), bits)[1].max(initial=0)
+        # Most rules have no block near their limit: then none was beyond it, and none can be.
+        if largest[rule.name] + growth <= limit:
+            continue
         keyed = _packed(con, rule, "records", bits)
         if not len(keyed):
             continue

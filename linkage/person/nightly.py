@@ -130,7 +130,8 @@ def score_changes(con: duckdb.DuckDBPyConnection, linkage_dir: Path, card: Model
     report, crossed, completed = state["rules"], 0, state["completed"]
     if count["changed"] or count["gone"]:
         limits = limits_of(card)
-        blocking.crossings(con, limits, "was", "changed", "gone")
+        largest = {rule["name"]: int(rule["largest_block"]) for rule in state["rules"]}
+        blocking.crossings(con, limits, "was", "changed", "gone", largest)
         con.execute("create or replace table touched as select rid from changed union select rid from crossed")
         crossed = con.execute("select count(*) from touched").fetchall()[0][0] - count["changed"]
         scorer = Scorer(con, card.path / "frequencies")

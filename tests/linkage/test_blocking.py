@@ -76,10 +76,11 @@ def test_who_stands_in_a_block_that_crossed_its_limit(con: duckdb.DuckDBPyConnec
     con.execute("insert into was values (400, 'court', false, 'ZOE', 1970, 'F', '8', ['Q'])")
     con.execute("create table changed as select 77::bigint as rid")
     con.execute("create table gone as select 77::bigint as rid union all select 400")
-    crossings(con, {"name": 2, "place": 3}, "was", "changed", "gone", rules=RULES)
+    largest = {"name": 2, "place": 4}
+    crossings(con, {"name": 2, "place": 3}, "was", "changed", "gone", largest, rules=RULES)
     # ANA 1990 grew from two to three; number 8 came back from four to three.
     assert {r[0] for r in con.execute("select rid from crossed").fetchall()} == {101, 55, 77, 300, 2, 3}
-    crossings(con, {"name": 3, "place": 5}, "was", "changed", "gone", rules=RULES)
+    crossings(con, {"name": 3, "place": 5}, "was", "changed", "gone", largest, rules=RULES)
     assert not con.execute("select rid from crossed").fetchall()
 
 
