@@ -150,8 +150,7 @@ def _standard_values(con: duckdb.DuckDBPyConnection) -> None:
     -- In alphabetical order: OAK HILL, MAIN ST and MAIN ST OAK HILL are one address.
     select raw, address.house as house, address.unit as unit,
         array_to_string(list_sort(string_split(address.street, ' ')), '') as street,
-        list_transform(list_filter(string_split(address.street, ' '), lambda x: length(x) > 3), lambda x: hash(x))
-            as street_words
+        list_filter(string_split(address.street, ' '), lambda x: length(x) > 3) as street_words
     from parsed where address is not null
     """)
     con.execute(f"""
