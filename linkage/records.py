@@ -688,7 +688,7 @@ def prepare(
         "rows_received": received,
         "rows_without_system_or_id": nameless,
         "records": con.execute("select count(*) from records").fetchall()[0][0],
-        "fingerprint": fingerprint_of(con, "records", row_hash(con)),
+        "fingerprint": fingerprint(con),
         "constraints": con.execute("select count(*) from constraints").fetchall()[0][0],
         "relationships": con.execute("select count(*) from stated").fetchall()[0][0],
         "newest_delivery": newest and newest.isoformat(),
@@ -739,16 +739,10 @@ def row_hash(con: duckdb.DuckDBPyConnection) -> str:
     return f"hash({', '.join(c for c in names if c != 'delivered_on')})"
 
 
-def fingerprint_of(con: duckdb.DuckDBPyConnection, table: str, mark: str) -> str:
-    """Of the hashes ``mark`` of a table's rows, whatever their order."""
-    n, total = con.execute(f"select count(*), coalesce(sum({mark}::hugeint), 0) from {table}").fetchall()[0]
+def fingerprint(con: duckdb.DuckDBPyConnection) -> str:
+    """Of what the rows of ``records`` say, whatever their order."""
+    n, total = con.execute(f"select count(*), coalesce(sum({row_hash(con)}::hugeint), 0) from records").fetchall()[0]
     return f"{n}-{total:x}"
-
-
-def fingerprint(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> str:
-    """Of the folder's records, held in table ``records``: as :func:`build_records` left it, or worked out."""
-    told = read_summary(linkage_dir).get("fingerprint")
-    return str(told) if told else fingerprint_of(con, "records", row_hash(con))
 
 
 def read_summary(linkage_dir: Path) -> dict[str, Any]:

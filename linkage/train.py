@@ -18,8 +18,7 @@ from linkage.person.comparisons import COMPARISONS, choose
 from linkage.person.mixture import Floats, Ints, Mixture, fit
 from linkage.person.relational import train_pools
 from linkage.person.scoring import Scorer, splink_model
-from linkage.records import fingerprint as records_fingerprint
-from linkage.records import read_summary
+from linkage.records import fingerprint, read_summary
 from linkage.store import connect, quoted, sha256, write_json
 
 #: Blocked pairs looked at in training; more changes nothing but the time.
@@ -138,14 +137,11 @@ def train_on(
     Also returns what :func:`linkage.person.people.link` said: its people and weighed ``edges`` are left on ``con``.
     """
     summary = read_summary(linkage_dir)
-    fingerprint = hashlib.sha256(
-        (
-            records_fingerprint(con, linkage_dir)
-            + sha256(linkage_dir / "relationships.parquet")
-            + ",".join(sorted(duplicate_free))
-        ).encode()
+    records = fingerprint(con)
+    data = hashlib.sha256(
+        (records + sha256(linkage_dir / "relationships.parquet") + ",".join(sorted(duplicate_free))).encode()
     ).hexdigest()[:16]
-    name = name or f"{summary['newest_delivery'] or 'undated'}-{fingerprint[:8]}"
+    name = name or f"{summary['newest_delivery'] or 'undated'}-{data[:8]}"
     path = models_dir / name
     scorer = Scorer(con)
     scorer.save_frequencies(path / "frequencies")
@@ -174,7 +170,7 @@ def train_on(
         pools=pools,
         duplicate_free=tuple(sorted(duplicate_free)),
         versions=versions(),
-        fingerprint=fingerprint,
+        fingerprint=data,
         trained_on={
             "records": n,
             "children": n_children,
@@ -188,5 +184,5 @@ def train_on(
         write_json(splink_model(con, mixture), path / f"{kind}.json")
     card.save()
     # These are the edges a night with this model would find: the first one need not find them again.
-    nightly.keep(con, linkage_dir, card, report, edges, completed)
+    nightly.keep(linkage_dir, card, records, report, edges, completed)
     return card, first_look

@@ -48,7 +48,7 @@ _ONLY_SAME = {"dob", "suffix", "ssn", "last4", "medicaid_id", "phone", "house"}
 
 
 def _key(value: str) -> str:
-    """SQL for four bytes that are the same where ``value`` is; two values in four thousand million share them."""
+    """SQL for four bytes that are the same where ``value`` is: of unlike values one pair in 2 ** 32 shares them."""
     return f"case when {value} is not null then (hash({value}) & {2**32 - 1})::uinteger end"
 
 

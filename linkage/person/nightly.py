@@ -22,8 +22,7 @@ from linkage.model import ModelCard, versions
 from linkage.person import blocking
 from linkage.person import edges as edge_work
 from linkage.person.scoring import FLOOR, Scorer
-from linkage.records import fingerprint as records_fingerprint
-from linkage.records import fingerprint_of, read_summary, row_hash
+from linkage.records import read_summary, row_hash
 from linkage.store import quoted, read_json, sha256, write_json, write_parquet
 
 #: Above this share of changed records a full night is cheaper.
@@ -48,14 +47,12 @@ def limits_of(card: ModelCard) -> dict[str, int]:
 
 
 def keep(
-    con: duckdb.DuckDBPyConnection,
-    linkage_dir: Path,
-    card: ModelCard,
-    report: list[dict[str, Any]],
-    pairs: int,
-    completed: int,
+    linkage_dir: Path, card: ModelCard, records: str, report: list[dict[str, Any]], pairs: int, completed: int
 ) -> None:
-    """Remember what ``edges.parquet`` was made from. Written last: a night that died before it counts as none."""
+    """Remember what ``edges.parquet`` was made from; ``records`` is the fingerprint of the records that were scored.
+
+    Written last: a night that died before it counts as none.
+    """
     folder = linkage_dir / "scored"
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / "records.parquet.part"
@@ -65,7 +62,8 @@ def keep(
         {
             "fingerprint": fingerprint(card),
             "edges": sha256(linkage_dir / "edges.parquet"),
-            "records": records_fingerprint(con, linkage_dir),
+            "scored": sha256(folder / "records.parquet"),
+            "records": records,
             "rules": report,
             "pairs": pairs,
             "completed": completed,
@@ -76,11 +74,13 @@ def keep(
 
 def _state(linkage_dir: Path, card: ModelCard) -> dict[str, Any] | None:
     folder = linkage_dir / "scored"
-    paths = (folder / "state.json", folder / "records.parquet", linkage_dir / "edges.parquet")
-    if not all(p.exists() for p in paths):
+    scored, edges = folder / "records.parquet", linkage_dir / "edges.parquet"
+    try:
+        state: dict[str, Any] = read_json(folder / "state.json")
+        is_whole = (state["scored"], state["edges"]) == (sha256(scored), sha256(edges))
+        return state if is_whole and state["fingerprint"] == fingerprint(card) else None
+    except (OSError, ValueError, KeyError):
         return None
-    state: dict[str, Any] = read_json(paths[0])
-    return state if state["fingerprint"] == fingerprint(card) and state["edges"] == sha256(paths[2]) else None
 
 
 def as_before(con: duckdb.DuckDBPyConnection, linkage_dir: Path, card: ModelCard) -> dict[str, Any] | None:
@@ -112,13 +112,11 @@ def score_changes(con: duckdb.DuckDBPyConnection, linkage_dir: Path, card: Model
     if columns != [r[0] for r in con.execute("describe was").fetchall()]:
         return None
     mark = row_hash(con)
-    con.execute(f"create or replace temp table kw_was as select rid, {mark} as mark from was")
-    if fingerprint_of(con, "kw_was", "mark") != state["records"]:
-        return None
     con.execute(
         "create or replace temp table kw_marks as "
         "select coalesce(a.rid, b.rid) as rid, a.mark as now, b.mark as was "
-        f"from (select rid, {mark} as mark from records) a full join kw_was b on a.rid = b.rid "
+        f"from (select rid, {mark} as mark from records) a "
+        f"full join (select rid, {mark} as mark from was) b on a.rid = b.rid "
         "where a.mark is distinct from b.mark"
     )
     con.execute("create or replace table changed as select rid from kw_marks where now is not null")

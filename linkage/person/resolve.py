@@ -12,6 +12,7 @@ from linkage import model as models
 from linkage.person import edges as edge_work
 from linkage.person import nightly, people
 from linkage.person.scoring import Scorer
+from linkage.records import fingerprint
 from linkage.registry import Registry
 from linkage.review import decisions as reviewed
 from linkage.store import connect, quoted, read_json, write_json, write_parquet
@@ -61,7 +62,7 @@ def score(linkage_dir: Path, model_dir: Path, full: bool = False) -> dict[str, A
         }
         write_json(summary, linkage_dir / "scoring.json")
         if not is_same:
-            nightly.keep(con, linkage_dir, card, report, summary["pairs"], summary["completed_pairs"])
+            nightly.keep(linkage_dir, card, fingerprint(con), report, summary["pairs"], summary["completed_pairs"])
         return summary
     finally:
         con.close()

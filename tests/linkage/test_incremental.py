@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import random
 import shutil
@@ -78,10 +79,38 @@ def test_the_first_night_after_training_finds_the_work_done(trained: Path, tmp_p
 
 
 @pytest.mark.parametrize("spoilt", ["scored/state.json", "scored/records.parquet", "edges.parquet"])
-def test_a_state_that_is_not_whole_means_a_full_night(trained: Path, tmp_path: Path, spoilt: str) -> None:
+@pytest.mark.parametrize("is_gone", [True, False])
+@pytest.mark.parametrize("is_changed", [True, False])
+def test_a_state_that_is_not_whole_means_a_full_night(
+    trained: Path, tmp_path: Path, spoilt: str, is_gone: bool, is_changed: bool
+) -> None:
     shutil.copytree(trained / "linkage", tmp_path / "linkage")
-    (tmp_path / "linkage" / spoilt).unlink()
+    staged = trained / "staged"
+    if is_changed:
+        deliver(staged, tmp_path / "staged", day=1)
+        staged = tmp_path / "staged"
+    linkage.build_records(staged, tmp_path / "linkage")
+    path = tmp_path / "linkage" / spoilt
+    if is_gone:
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-200] + b" " * 200)
     assert linkage.score(tmp_path / "linkage", trained / "models" / "first")["is_full"]
+
+
+def test_the_day_of_a_delivery_changes_no_score_and_a_name_does(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained / "linkage", tmp_path / "linkage")
+    shutil.copytree(trained / "staged", tmp_path / "staged")
+    path = sorted((tmp_path / "staged").glob("*__person_records.parquet"))[0]
+    lines: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    lines[0]["delivered_on"] -= dt.timedelta(days=3)
+    write_table(lines, path)
+    linkage.build_records(tmp_path / "staged", tmp_path / "linkage")
+    assert linkage.score(tmp_path / "linkage", trained / "models" / "first")["records_changed"] == 0
+    lines[0]["last_name"] = "SOMEBODY"
+    write_table(lines, path)
+    linkage.build_records(tmp_path / "staged", tmp_path / "linkage")
+    assert linkage.score(tmp_path / "linkage", trained / "models" / "first")["records_changed"] == 1
 
 
 def test_another_model_means_a_full_night(trained: Path, tmp_path: Path) -> None:
