@@ -14,7 +14,7 @@ import duckdb
 from expectations.vocabulary import RELATIONSHIPS
 from linkage import model
 from linkage.family.families import build_families
-from linkage.person.resolve import resolve_on, score
+from linkage.person.resolve import resolve_on, tell_scoring
 from linkage.quality import write_report
 from linkage.reading import is_view, read_tables
 from linkage.records import prepare
@@ -79,9 +79,9 @@ def link_files(
         summary["records"] |= {"lines_unreadable": aside, "relationship_of_unknown_kind": unknown_words}
         summary["duplicate_free_unknown"] = sorted(set(duplicate_free) - systems)
         done("records")
-        card, first_look = train_on(con, work, work / "models", "model", duplicate_free)
+        card, completed, first_look = train_on(con, work, work / "models", "model", duplicate_free)
+        summary["scoring"] = tell_scoring(con, work, card, card.blocking, completed, is_full=True)
         done("training and scoring")
-        summary["scoring"] = score(work, card.path)
         # Without a deployment there is no secret to keep: the IDs follow from the data, and are the same every time.
         secret = secret or hashlib.sha256(card.fingerprint.encode()).digest()
         newest, year = (summary["records"][name] for name in ("newest_delivery", "reference_year"))

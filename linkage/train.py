@@ -120,7 +120,10 @@ def train(
     con = connect(spill_dir=linkage_dir / "spill")
     try:
         edge_work.load_all(con, linkage_dir)
-        return train_on(con, linkage_dir, models_dir, name, duplicate_free)[0]
+        card, completed, _ = train_on(con, linkage_dir, models_dir, name, duplicate_free)
+        # These are the edges a night with this model would find: the first one need not find them again.
+        nightly.keep(linkage_dir, card, fingerprint(con), card.blocking, completed)
+        return card
     finally:
         con.close()
 
@@ -131,15 +134,15 @@ def train_on(
     models_dir: Path,
     name: str | None = None,
     duplicate_free: tuple[str, ...] = (),
-) -> tuple[ModelCard, dict[str, Any]]:
+) -> tuple[ModelCard, int, dict[str, Any]]:
     """:func:`train` on a connection that holds what :func:`linkage.person.edges.load_all` loads.
 
-    Also returns what :func:`linkage.person.people.link` said: its people and weighed ``edges`` are left on ``con``.
+    Also returns how many pairs completion looked at, and what :func:`linkage.person.people.link` said: its people and
+    weighed ``edges`` are left on ``con``.
     """
     summary = read_summary(linkage_dir)
-    records = fingerprint(con)
     data = hashlib.sha256(
-        (records + sha256(linkage_dir / "relationships.parquet") + ",".join(sorted(duplicate_free))).encode()
+        (fingerprint(con) + sha256(linkage_dir / "relationships.parquet") + ",".join(sorted(duplicate_free))).encode()
     ).hexdigest()[:16]
     name = name or f"{summary['newest_delivery'] or 'undated'}-{data[:8]}"
     path = models_dir / name
@@ -158,7 +161,7 @@ def train_on(
     join, how = choose_threshold(weights)
     thresholds = Thresholds(join=join, keep=join - 1.5, review_low=join - 3.0, review_high=join + 2.5, how=how)
     completed = edge_work.complete(con, scorer, mixtures, "edges", join)
-    edges = nightly.write_edges(con, linkage_dir)
+    nightly.write_edges(con, linkage_dir)
     reference = drift.profile(con)
     first_look = people.link(con, scorer, mixtures, "edges", join, tuple(sorted(duplicate_free)))
     pools = train_pools(con, scorer, mixtures, "edges")
@@ -183,6 +186,4 @@ def train_on(
     for kind, mixture in mixtures.items():
         write_json(splink_model(con, mixture), path / f"{kind}.json")
     card.save()
-    # These are the edges a night with this model would find: the first one need not find them again.
-    nightly.keep(linkage_dir, card, records, report, edges, completed)
-    return card, first_look
+    return card, completed, first_look

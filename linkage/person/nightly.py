@@ -46,9 +46,7 @@ def limits_of(card: ModelCard) -> dict[str, int]:
     return {rule["name"]: int(rule["block_limit"]) for rule in card.blocking}
 
 
-def keep(
-    linkage_dir: Path, card: ModelCard, records: str, report: list[dict[str, Any]], pairs: int, completed: int
-) -> None:
+def keep(linkage_dir: Path, card: ModelCard, records: str, report: list[dict[str, Any]], completed: int) -> None:
     """Remember what ``edges.parquet`` was made from; ``records`` is the fingerprint of the records that were scored.
 
     Written last: a night that died before it counts as none.
@@ -65,7 +63,6 @@ def keep(
             "scored": sha256(folder / "records.parquet"),
             "records": records,
             "rules": report,
-            "pairs": pairs,
             "completed": completed,
         },
         folder / "state.json",

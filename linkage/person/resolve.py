@@ -38,34 +38,45 @@ def score(linkage_dir: Path, model_dir: Path, full: bool = False) -> dict[str, A
         if done is None:
             is_full, done = True, nightly.score_all(con, card)
         report = done.pop("rules")
-        edges = (
-            con.execute("select count(*) from edges").fetchall()[0][0]
-            if is_same
-            else nightly.write_edges(con, linkage_dir)
-        )
-        usual = {rule["name"]: rule for rule in card.blocking}
-        for rule in report:
-            rule["pairs_in_training"] = usual.get(rule["name"], {}).get("pairs")
-        summary = {
-            "model": card.name,
-            "model_dir": str(model_dir),
-            "is_full": is_full,
-            "pairs": done.get("pairs", edges),
-            "completed_pairs": done.pop("completed"),
-            "edges": edges,
-            **{k: v for k, v in done.items() if k.startswith("records_")},
-            "in_review_band": con.execute(
-                f"select count(*) from edges where weight between {card.thresholds.review_low} "
-                f"and {card.thresholds.review_high}"
-            ).fetchall()[0][0],
-            "rules": report,
-        }
-        write_json(summary, linkage_dir / "scoring.json")
         if not is_same:
-            nightly.keep(linkage_dir, card, fingerprint(con), report, summary["pairs"], summary["completed_pairs"])
+            nightly.write_edges(con, linkage_dir)
+        summary = tell_scoring(con, linkage_dir, card, report, is_full=is_full, **done)
+        if not is_same:
+            nightly.keep(linkage_dir, card, fingerprint(con), report, summary["completed_pairs"])
         return summary
     finally:
         con.close()
+
+
+def tell_scoring(
+    con: duckdb.DuckDBPyConnection,
+    linkage_dir: Path,
+    card: models.ModelCard,
+    report: list[dict[str, Any]],
+    completed: int,
+    is_full: bool,
+    **counts: int,
+) -> dict[str, Any]:
+    """Write ``scoring.json`` about the ``edges.parquet`` of the folder, and return what it says."""
+    low, high = card.thresholds.review_low, card.thresholds.review_high
+    edges, in_band = con.execute(
+        f"select count(*), count(*) filter (weight between {low} and {high}) "
+        f"from read_parquet({quoted(linkage_dir / 'edges.parquet')})"
+    ).fetchall()[0]
+    usual = {rule["name"]: rule for rule in card.blocking}
+    summary = {
+        "model": card.name,
+        "model_dir": str(card.path),
+        "is_full": is_full,
+        "pairs": edges,
+        "completed_pairs": completed,
+        "edges": edges,
+        **counts,
+        "in_review_band": in_band,
+        "rules": [rule | {"pairs_in_training": usual.get(rule["name"], {}).get("pairs")} for rule in report],
+    }
+    write_json(summary, linkage_dir / "scoring.json")
+    return summary
 
 
 def _review(con: duckdb.DuckDBPyConnection, card: models.ModelCard, contradictions: list[tuple[int, int]]) -> None:

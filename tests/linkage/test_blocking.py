@@ -69,6 +69,13 @@ def test_only_pairs_with_a_touched_record(con: duckdb.DuckDBPyConnection) -> Non
     assert found(con) == {(77, 101, True), (55, 77, True), (2, 3, False), (3, 300, False)}
 
 
+def test_blocks_nobody_touched_are_counted_all_the_same(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("create table touched as select 9::bigint as rid")
+    report = block(con, limits={"name": 2, "place": 2}, touched="touched", rules=RULES)
+    # The three of one name, and the three of one number: the next night asks what the largest block was.
+    assert [(line["largest_block"], line["blocks_dropped"]) for line in report] == [(3, 1), (3, 1)]
+
+
 def test_who_stands_in_a_block_that_crossed_its_limit(con: duckdb.DuckDBPyConnection) -> None:
     # Yesterday 77 was no ANA, and a fourth record had number 8.
     con.execute("create table was as from records")

@@ -420,6 +420,35 @@ def test_any_files_are_linked_by_the_same_code(tmp_path: Path) -> None:
     assert families["largest_family"] <= 15
 
 
+def test_a_parent_is_told_once_by_what_is_known_of_the_role(tmp_path: Path) -> None:
+    people = {"1": ("ANNA", "1990-04-05"), "2": ("BERT", "1988-07-09"), "3": ("CARLA", "2024-02-03")}
+    records = write_table(
+        [
+            {"source_system": "x", "source_record_id": i, "first_name": f, "last_name": "SMITH", "birth_date": born}
+            for i, (f, born) in people.items()
+        ],
+        tmp_path / "r.parquet",
+    )
+    stated = [("1", "parent_of"), ("1", "mother_of"), ("2", "parent_of")]
+    kin = write_table(
+        [
+            {"source_system": "x", "source_record_id": i, "related_record_id": "3", "relationship": word}
+            for i, word in stated
+        ],
+        tmp_path / "k.parquet",
+    )
+    linkage.link_files([records], tmp_path / "out", kin)
+    id_of = {
+        r["source_record_id"]: r["person_id"]
+        for r in pq.read_table(tmp_path / "out" / "person_crosswalk.parquet").to_pylist()
+    }
+    edges = pq.read_table(tmp_path / "out" / "parent_child.parquet").to_pylist()
+    assert sorted((e["parent_person_id"], e["role"]) for e in edges) == sorted(
+        [(id_of["1"], "mother"), (id_of["2"], "parent")]
+    )
+    assert {e["child_person_id"] for e in edges} == {id_of["3"]} and {e["evidence"] for e in edges} == {"stated:x"}
+
+
 def test_files_with_nothing_but_names_or_a_million_placeholders_still_end(tmp_path: Path) -> None:
     lines = [
         {"source_system": "x", "source_record_id": str(i), "first_name": "BABY BOY", "last_name": "UNKNOWN"}
