@@ -174,7 +174,7 @@ def _described(
     is_published = con.execute("select count(*) from published").fetchall()[0][0] > 0
     bonus = join - card.thresholds.keep if is_published else 0.0
     formed = people.link_through_relatives(
-        con, scorer, card.mixtures, card.pools, "edges", join, card.duplicate_free,
+        con, scorer, card.mixtures, card.pools, "edges", join,
         people.link(con, scorer, card.mixtures, "edges", join, card.duplicate_free), bonus,
     )  # fmt: skip
     con.execute(f"create or replace table people_{which} as select rid, person from people")

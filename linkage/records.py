@@ -304,8 +304,10 @@ def _folded(con: duckdb.DuckDBPyConnection) -> None:
         "create or replace table several as select source_system, source_record_id from std_rows "
         "group by all having count(*) > 1"
     )
-    con.execute("create or replace table folded as " + _fold(chosen, order, True))
-    con.execute("insert into folded by name " + _fold(chosen, order, False))
+    has_several = con.execute("select count(*) from several").fetchall()[0][0]
+    con.execute("create or replace table folded as " + _fold(chosen, order, "anti" if has_several else ""))
+    if has_several:
+        con.execute("insert into folded by name " + _fold(chosen, order, "semi"))
     con.execute("drop table several")
     con.execute("drop table std_rows")
     clash = con.execute("select count(*) - count(distinct rid) from folded").fetchall()[0][0]
@@ -313,18 +315,15 @@ def _folded(con: duckdb.DuckDBPyConnection) -> None:
         raise RuntimeError("two record keys have one hash; linkage cannot tell them apart")
 
 
-def _fold(chosen: list[str], order: str, is_single: bool) -> str:
-    """The query of ``folded`` for records of one row, or of several."""
+def _fold(chosen: list[str], order: str, join: str) -> str:
+    """The query of ``folded``: with a semi join for records of several rows, else for those of one."""
+    is_single = join != "semi"
     if is_single:
         picks = ",\n".join(chosen)
-        wrap, join, group = "[{0}]", "anti", ""
+        wrap, group = "[{0}]", ""
     else:
         picks = ",\n".join(f"first({c} {order}, {c}) filter ({c} is not null) as {c}" for c in chosen)
-        wrap, join, group = (
-            "list(distinct {0}) filter ({0} is not null)",
-            "semi",
-            "group by source_system, source_record_id",
-        )
+        wrap, group = "list(distinct {0}) filter ({0} is not null)", "group by source_system, source_record_id"
 
     def only(expression: str) -> str:
         return expression if is_single else f"bool_or({expression})"
@@ -380,7 +379,7 @@ def _fold(chosen: list[str], order: str, is_single: bool) -> str:
         {several(building)} as bldg_keys,
         {several(street)} as street_keys,
         {several(f"case when {is_real} then zip end")} as zips
-    from std_rows {join} join several using (source_system, source_record_id) {group}
+    from std_rows {join and f"{join} join several using (source_system, source_record_id)"} {group}
     """
 
 

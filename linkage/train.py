@@ -134,15 +134,16 @@ def train_on(
     models_dir: Path,
     name: str | None = None,
     duplicate_free: tuple[str, ...] = (),
-) -> tuple[ModelCard, int, dict[str, Any]]:
+) -> tuple[ModelCard, int, tuple[people.Ground, dict[str, Any]]]:
     """:func:`train` on a connection that holds what :func:`linkage.person.edges.load_all` loads.
 
-    Also returns how many pairs completion looked at, and what :func:`linkage.person.people.link` said: its people and
-    weighed ``edges`` are left on ``con``.
+    Also returns how many pairs completion looked at, and what :func:`linkage.person.people.link` returned: its
+    people and weighed ``edges`` are left on ``con``.
     """
     summary = read_summary(linkage_dir)
+    records = summary.get("fingerprint") or fingerprint(con)
     data = hashlib.sha256(
-        (fingerprint(con) + sha256(linkage_dir / "relationships.parquet") + ",".join(sorted(duplicate_free))).encode()
+        (records + sha256(linkage_dir / "relationships.parquet") + ",".join(sorted(duplicate_free))).encode()
     ).hexdigest()[:16]
     name = name or f"{summary['newest_delivery'] or 'undated'}-{data[:8]}"
     path = models_dir / name

@@ -77,6 +77,17 @@ def cluster(
     agreeing = np.bincount(component[left[strong]], minlength=len(size))
     # A component needs a decision unless every pair in it agrees and no rule could object.
     simple = agreeing == size * (size - 1) // 2
+    # Or unless all that disagrees in it weighs less than the weakest pair that ties it together: however it is cut in
+    # two, one such pair at least is cut. The margin is for sums in another order.
+    at, value = component[left], np.clip(weight - join, LEAST, MOST)
+    ties = value >= 0
+    weakest = np.full(len(size), np.inf)
+    np.minimum.at(weakest, at[ties], value[ties])
+    odd = ~ties & (at == component[right])
+    against = np.bincount(at[odd], -value[odd], minlength=len(size))
+    agrees = weakest > against + 1e-9
+    agrees[at[strong & ~ties]] = False  # what was held together is decided twice
+    simple |= agrees
     unique = source >= 0
     if unique.any():
         key = component[unique] * (int(source.max()) + 1) + source[unique]

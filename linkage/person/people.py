@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from linkage.model import Pool
-from linkage.person.clustering import cluster
+from linkage.person.clustering import Ints, cluster
 from linkage.person.comparisons import BY_NAME
 from linkage.person.mixture import Mixture
 from linkage.person.relational import POOLS, apply_pools, forget_pools, people_changed
@@ -285,28 +285,56 @@ def hear_sources(con: duckdb.DuckDBPyConnection, scorer: Scorer, duplicate_free:
 MOST_AGAINST = 3.0
 
 
+@dataclass(frozen=True)
+class Ground:
+    """What people are formed from at every look: ``rids`` in order and the ``source`` of each (the number of a
+    duplicate-free one, or -1), and what was said of pairs, as places in ``rids``, shape (k, 2), the smaller first."""
+
+    rids: Ints
+    source: Ints
+    must: Ints
+    cannot: Ints
+
+    def place(self, found: dict[str, Any], *columns: str) -> Ints:
+        """The places of the records in ``columns`` of a result, one column for each."""
+        return np.stack([np.searchsorted(self.rids, np.asarray(found[c], dtype=np.int64)) for c in columns], axis=1)
+
+
+def survey(con: duckdb.DuckDBPyConnection, duplicate_free: tuple[str, ...]) -> Ground:
+    """:class:`Ground` from tables ``records`` and ``constraints(rid_a, rid_b, kind, reason)``."""
+    vouching = ", ".join(quoted(system) for system in sorted(duplicate_free))
+    own = f"coalesce(list_position([{vouching}]::varchar[], source_system), 0)::bigint - 1"
+    nodes = con.execute(f"select rid, {own} as source from records order by rid").fetchnumpy()
+    rids, source = (np.asarray(nodes[name], dtype=np.int64) for name in ("rid", "source"))
+    nothing = np.zeros((0, 2), dtype=np.int64)
+    ground = Ground(rids, source, nothing, nothing)
+    told = (
+        "select least(rid_a, rid_b) as a, greatest(rid_a, rid_b) as b from constraints "
+        "semi join records ra on ra.rid = rid_a semi join records rb on rb.rid = rid_b "
+        "where kind = '{}' and rid_a <> rid_b group by 1, 2 "
+        # What reviewers say is heard first: where not all can hold, a source's statement yields.
+        "order by bool_or(reason = 'reviewer') desc, 1, 2"
+    )
+    said = {kind: ground.place(con.execute(told.format(kind)).fetchnumpy(), "a", "b") for kind in ("must", "cannot")}
+    return replace(ground, **said)
+
+
 def form(
     con: duckdb.DuckDBPyConnection,
     edges: str,
     join: float,
-    duplicate_free: tuple[str, ...],
+    ground: Ground,
     bonus: float = 0.0,
 ) -> dict[str, Any]:
     """Cluster ``records`` by table ``edges``; fills table ``people(rid, person)``; ``person`` is the smallest rid.
 
-    ``constraints(rid_a, rid_b, kind, reason)`` must exist. With ``bonus``, pairs already in one published person
-    (table ``published(rid, person_id)``) count that much more: a published join is kept a little longer than a new
-    one is made.
+    With ``bonus``, pairs already in one published person (table ``published(rid, person_id)``) count that much more: a
+    published join is kept a little longer than a new one is made.
 
     A badly written record disagrees with every other record of its person for one and the same reason; counted once
     per pair, one mistake would outvote what does agree. So disagreement counts at most ``MOST_AGAINST`` a pair. Where
     it says who the other one is (a twin, somebody a generation apart) it counts in full.
     """
-    # The number of a duplicate-free source, or -1.
-    vouching = ", ".join(quoted(system) for system in sorted(duplicate_free))
-    own = f"coalesce(list_position([{vouching}]::varchar[], source_system), 0)::bigint - 1"
-    nodes = con.execute(f"select rid, {own} as source from records order by rid").fetchnumpy()
-    rids, source = (np.asarray(nodes[name], dtype=np.int64) for name in ("rid", "source"))
     held = "coalesce(a.person_id = b.person_id, false)" if bonus else "false"
     joined = " left join published a on a.rid = e.rid_l left join published b on b.rid = e.rid_r" if bonus else ""
     apart = _generation_apart()
@@ -315,24 +343,13 @@ def form(
         f"then e.weight else greatest(e.weight, {join - MOST_AGAINST}) end as weight, {held} as held "
         f"from {edges} e{joined} order by e.rid_l, e.rid_r"
     ).fetchnumpy()
-    left = np.searchsorted(rids, np.asarray(data["rid_l"], dtype=np.int64))
-    right = np.searchsorted(rids, np.asarray(data["rid_r"], dtype=np.int64))
+    left, right = ground.place(data, "rid_l", "rid_r").T
     weight = np.asarray(data["weight"], dtype=np.float64)
     together = np.asarray(data["held"], dtype=np.bool_)
-    said: dict[str, NDArray[np.int64]] = {}
-    told = (
-        "select least(rid_a, rid_b) as a, greatest(rid_a, rid_b) as b from constraints "
-        "semi join records ra on ra.rid = rid_a semi join records rb on rb.rid = rid_b "
-        "where kind = '{}' and rid_a <> rid_b group by 1, 2 "
-        # What reviewers say is heard first: where not all can hold, a source's statement yields.
-        "order by bool_or(reason = 'reviewer') desc, 1, 2"
-    )
-    two = f"select rid_l as a, rid_r as b from {edges} where evidence in {in_list(TWO_PEOPLE)} order by 1, 2"
-    for kind, query in (("must", told.format("must")), ("cannot", told.format("cannot")), ("apart", two)):
-        pairs = con.execute(query).fetchnumpy()
-        ends = [np.searchsorted(rids, np.asarray(pairs[c], dtype=np.int64)) for c in ("a", "b")]
-        said[kind] = np.stack(ends, axis=1)
-    found = cluster(len(rids), left, right, weight, join, source, **said, held=together, bonus=bonus)
+    two = f"select rid_l, rid_r from {edges} where evidence in {in_list(TWO_PEOPLE)} order by 1, 2"
+    kept_apart = ground.place(con.execute(two).fetchnumpy(), "rid_l", "rid_r")
+    rids, said = ground.rids, (ground.must, ground.cannot, kept_apart)
+    found = cluster(len(rids), left, right, weight, join, ground.source, *said, held=together, bonus=bonus)
     con.register("kw_people", pa.table({"rid": rids, "person": rids[found.label]}))
     con.execute("create or replace table people as select * from kw_people")
     con.unregister("kw_people")
@@ -358,8 +375,8 @@ def link(
     edges: str,
     join: float,
     duplicate_free: tuple[str, ...],
-) -> dict[str, Any]:
-    """Form people from what their own records say: the first look."""
+) -> tuple[Ground, dict[str, Any]]:
+    """Form people from what their own records say: the first look. Returns also what it was formed from."""
     forget_pools(con)
     summary: dict[str, Any] = {
         "twin_pairs": separate_twins(con, edges, join),
@@ -367,7 +384,8 @@ def link(
         "number_pairs": separate_numbers(con, edges, mixtures),
         "written_twice": hear_sources(con, scorer, duplicate_free),
     }
-    return summary | form(con, edges, join, duplicate_free)
+    ground = survey(con, duplicate_free)
+    return ground, summary | form(con, edges, join, ground)
 
 
 def link_through_relatives(
@@ -377,8 +395,7 @@ def link_through_relatives(
     pools: dict[str, Pool],
     edges: str,
     join: float,
-    duplicate_free: tuple[str, ...],
-    first_look: dict[str, Any],
+    first_look: tuple[Ground, dict[str, Any]],
     bonus: float = 0.0,
 ) -> dict[str, Any]:
     """Look again through the relatives of the people :func:`link` formed (two rounds), and form them for good.
@@ -386,7 +403,8 @@ def link_through_relatives(
     The ``bonus`` of what is published counts at the last, when everything has been heard: what relatives say must not
     depend on what was published, or the same deliveries would tell the second night more than the first.
     """
-    summary = dict(first_look)
+    ground, summary = first_look
+    summary = dict(summary)
     relational = 0
     is_formed = True
     for is_last in (False, True) if pools else ():
@@ -399,8 +417,8 @@ def link_through_relatives(
         summary["number_pairs"] += separate_numbers(con, edges, mixtures, again=True)
         is_formed = not is_last
         if is_formed:
-            summary |= form(con, edges, join, duplicate_free)
+            summary |= form(con, edges, join, ground)
     if bonus or not is_formed:
-        summary |= form(con, edges, join, duplicate_free, bonus)
+        summary |= form(con, edges, join, ground, bonus)
     summary["relational_pairs"] = relational
     return summary

@@ -41,8 +41,8 @@ def _find_kin(con: duckdb.DuckDBPyConnection, pool: str, compared: str, linked: 
     # join would prove itself.
     con.execute(f"""
     create or replace table kw_kin as
-    select distinct s.{compared} as rid, p.person, {_ROLE} as role
-    from stated s join people p on p.rid = s.{linked}
+    select distinct s.{compared} as rid, p.person, {_ROLE} as role, r.source_system
+    from stated s join people p on p.rid = s.{linked} join records r on r.rid = s.{compared}
     where s.relationship in {in_list(PARENTAL)}
     """)
     con.execute(f"""
@@ -50,10 +50,9 @@ def _find_kin(con: duckdb.DuckDBPyConnection, pool: str, compared: str, linked: 
     with fine as (select person from kw_kin group by person having count(distinct rid) between 2 and {MAX_RELATIVES})
     select distinct least(a.rid, b.rid) as rid_l, greatest(a.rid, b.rid) as rid_r
     from kw_kin a join kw_kin b on a.person = b.person and a.rid < b.rid {same_role}
+        -- Inside one source a shared parent mostly means siblings, and the source knows its own people.
+        and a.source_system <> b.source_system
     semi join fine f on f.person = a.person
-    join records ra on ra.rid = a.rid join records rb on rb.rid = b.rid
-    -- Inside one source a shared parent mostly means siblings, and the source knows its own people.
-    where ra.source_system <> rb.source_system
     """)
     con.execute("drop table kw_kin")
 
@@ -132,10 +131,10 @@ def train_pools(
             continue
         score_pool(con, scorer, mixtures, edges, name)
         for kind, mixture in mixtures.items():
-            con.execute(f"create or replace table kw_kind as select * from pool_scored where model = '{kind}'")
-            if con.execute("select count(*) from kw_kind").fetchall()[0][0] < 30:
+            con.execute(f"create or replace temp view kw_of_kind as select * from pool_scored where model = '{kind}'")
+            if con.execute("select count(*) from kw_of_kind").fetchall()[0][0] < 30:
                 continue
-            positions, counts = scorer.patterns("kw_kind", mixture.comparisons)
+            positions, counts = scorer.patterns("kw_of_kind", mixture.comparisons)
             share, others = fit_pool(mixture, positions, counts)
             pools[f"{name}/{kind}"] = Pool(share, others)
     return pools
@@ -157,16 +156,16 @@ def apply_pools(
             pool = pools.get(f"{name}/{kind}")
             if pool is None:
                 continue
-            con.execute(f"create or replace table kw_kind as select * from pool_scored where model = '{kind}'")
-            if not con.execute("select count(*) from kw_kind").fetchall()[0][0]:
+            con.execute(f"create or replace temp view kw_of_kind as select * from pool_scored where model = '{kind}'")
+            if not con.execute("select count(*) from kw_of_kind").fetchall()[0][0]:
                 continue
             names = mixture.comparisons
-            positions, _ = scorer.patterns("kw_kind", names)
+            positions, _ = scorer.patterns("kw_of_kind", names)
             scorer._register_patterns(names, positions, pool_weight(mixture, pool.share, pool.others, positions))
             same = " and ".join(f"t.g_{n} = p.g_{n}" for n in names)
             con.execute(
                 f"create or replace table kw_raised as select t.* replace (p.value as weight, '{name}' as evidence) "
-                f"from kw_kind t join kw_patterns p on {same} where {_OWN_EVIDENCE}"
+                f"from kw_of_kind t join kw_patterns p on {same} where {_OWN_EVIDENCE}"
             )
             # A low weight in the pool does not undo what the names and numbers said: only siblings look like this,
             # and the model of relatives has already taken them into account.

@@ -157,7 +157,7 @@ def resolve_on(
     secret: bytes,
     decisions: Path | None = None,
     persist: bool = True,
-    first_look: dict[str, Any] | None = None,
+    first_look: tuple[people.Ground, dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """:func:`resolve` on a connection that holds what :func:`linkage.person.edges.load_all` loads, and ``edges``.
 
@@ -181,9 +181,7 @@ def resolve_on(
     )
     if first_look is None:
         first_look = people.link(con, scorer, card.mixtures, "edges", join, duplicate_free)
-    summary = people.link_through_relatives(
-        con, scorer, card.mixtures, card.pools, "edges", join, duplicate_free, first_look, bonus
-    )
+    summary = people.link_through_relatives(con, scorer, card.mixtures, card.pools, "edges", join, first_look, bonus)
     con.execute(
         "create or replace table grouped as select p.person as label, "
         "r.source_system || chr(31) || r.source_record_id as member from people p join records r using (rid)"

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 
 from linkage import model as models
-from linkage.person.people import form
+from linkage.person.people import form, survey
 from linkage.review.queue import load
 from linkage.store import connect, read_json, rows, write_parquet
 
@@ -32,8 +32,9 @@ def write_alternates(linkage_dir: Path) -> dict[str, Any]:
         con.execute("create table published as select rid, person from people")
         con.execute("create table alternate (threshold varchar, rid bigint, person_id varchar)")
         weights = {"low": card.thresholds.review_low, "high": card.thresholds.review_high}
+        ground = survey(con, card.duplicate_free)
         for name, weight in weights.items():
-            form(con, "edges", weight, card.duplicate_free)
+            form(con, "edges", weight, ground)
             _name_clusters(con, name)
         con.execute("insert into alternate select 'published', rid, person from published")
         write_parquet(

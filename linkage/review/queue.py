@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from linkage import model as models
 from linkage.person.clustering import _components
-from linkage.person.people import form
+from linkage.person.people import form, survey
 from linkage.review import decisions as reviewed
 from linkage.review.words import CONSEQUENCES, compared_words, consequence_words
 from linkage.store import connect, in_list, quoted, read_json, rows, write_parquet
@@ -90,7 +90,7 @@ def without_reviewers(con: duckdb.DuckDBPyConnection, card: models.ModelCard) ->
         con.execute("create table kw_all as select * from constraints")
         con.execute("delete from constraints where reason = 'reviewer'")
         con.execute("update constraints set kind = replace(kind, 'overruled_', '')")
-        form(con, "edges", card.thresholds.join, card.duplicate_free)
+        form(con, "edges", card.thresholds.join, survey(con, card.duplicate_free))
         con.execute("create table alone as select * from people")
         con.execute("create or replace table people as select * from kw_people")
         con.execute("create or replace table constraints as select * from kw_all")

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 import linkage
 from linkage.person.comparisons import BY_NAME
-from linkage.person.people import form, separate_twins, written_twice
+from linkage.person.people import form, separate_twins, survey, written_twice
 from linkage.person.resolve import _review
 from linkage.person.scoring import Scorer
 from linkage.person.weights import level_sql
@@ -495,7 +495,7 @@ def test_one_mistake_is_not_counted_once_per_record(why: str, evidence: str, bir
         (0, 3, -6.0, '{evidence}', {birth}), (1, 3, -6.0, '{evidence}', {birth})
     ) as t(rid_l, rid_r, weight, evidence, g_birth_date)
     """)
-    form(con, "edges", 0.0, ())
+    form(con, "edges", 0.0, survey(con, ()))
     assert [p for (p,) in con.execute("select person from people order by rid").fetchall()] == people, why
     con.close()
 

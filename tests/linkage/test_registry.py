@@ -30,14 +30,15 @@ def night(state: State, labels: dict[str, int], day: dt.date) -> tuple[dict[str,
     return {m: ids[str(g)] for m, g in labels.items()}, after, events
 
 
-def test_an_id_is_26_letters_and_the_same_on_every_machine() -> None:
-    one = mint(SECRET, "person", 0)[0]
+@pytest.mark.parametrize("secret", [SECRET, b"s" * 64, b"t" * 65, b""])
+def test_an_id_is_26_letters_and_the_same_on_every_machine(secret: bytes) -> None:
+    one = mint(secret, "person", 0)[0]
     assert len(one) == 26 and set(one) <= set("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
     # Twenty bytes as a number in base 32, written out by hand: HMAC-SHA256 of "person:12".
-    number = int.from_bytes(hmac.digest(SECRET, b"person:12", "sha256")[:20], "big")
+    number = int.from_bytes(hmac.digest(secret, b"person:12", "sha256")[:20], "big")
     by_hand = "".join("0123456789ABCDEFGHJKMNPQRSTVWXYZ"[number >> 5 * (31 - at) & 31] for at in range(26))
-    assert mint(SECRET, "person", 10, 5)[2] == by_hand
-    assert len({i for kind in ("person", "family") for i in mint(SECRET, kind, 0, 500)}) == 1000
+    assert mint(secret, "person", 10, 5)[2] == by_hand
+    assert len({i for kind in ("person", "family") for i in mint(secret, kind, 0, 500)}) == 1000
 
 
 def test_the_same_night_twice_causes_no_event() -> None:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from linkage.person.people import form
+from linkage.person.people import form, survey
 from linkage.review import decisions as reviewed
 from linkage.review.decisions import ReviewError, Statements, append, contradictions, read, verdicts
 from linkage.review.queue import without_reviewers
@@ -194,7 +194,7 @@ def test_a_source_yields_where_a_reviewer_says_otherwise_through_a_third() -> No
     con.execute("create table constraints as select * from (values (1, 2, 'must', 'a source'), "
                 "(2, 3, 'must', 'reviewer'), (1, 3, 'cannot', 'reviewer')) t(rid_a, rid_b, kind, reason)")  # fmt: skip
     con.execute("create table edges (rid_l bigint, rid_r bigint, weight double, evidence varchar, g_birth_date int)")
-    assert form(con, "edges", 0.0, ())["contradictions"] == [(1, 2)]
+    assert form(con, "edges", 0.0, survey(con, ()))["contradictions"] == [(1, 2)]
     assert con.execute("select rid, person from people order by rid").fetchall() == [(1, 1), (2, 2), (3, 2)]
 
 
