@@ -46,20 +46,18 @@ def _load(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
     # for whom as much speaks the first record decides: IDs are random, and two houses must find the same families.
     con.execute("""
     create table person as
-    select person_id, min(source_system || chr(31) || source_record_id) as first_record, count(*) as records,
-        bool_or(is_child or record_role = 'child') as is_child, bool_or(coalesce(is_sealed, false)) as is_sealed,
-        b.born, s.sex
-    from known
+    select p.*, b.born
+    from (
+        select person_id, min(source_system || chr(31) || source_record_id) as first_record, count(*) as records,
+            bool_or(is_child or record_role = 'child') as is_child, bool_or(coalesce(is_sealed, false)) as is_sealed,
+            case when count(*) filter (sex = 'M') > count(*) filter (sex = 'F') then 'M'
+                 when count(*) filter (sex = 'F') > 0 then 'F' end as sex
+        from known group by person_id) p
     left join (
         select person_id, arg_max(birth_date, n * 10000000 - date_diff('day', date '1800-01-01', birth_date)) as born
         from (select person_id, birth_date, count(*) as n from known
               where birth_date is not null and not is_birth_date_estimated group by all) group by person_id) b
       using (person_id)
-    left join (
-        select person_id, arg_max(sex, 2 * n + (sex = 'F')::int) as sex
-        from (select person_id, sex, count(*) as n from known where sex is not null group by all) group by person_id) s
-      using (person_id)
-    group by person_id, b.born, s.sex
     """)
 
 

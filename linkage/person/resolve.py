@@ -144,7 +144,9 @@ def resolve(
     try:
         edge_work.load_all(con, linkage_dir)
         con.execute(f"create table edges as select * from read_parquet({quoted(linkage_dir / 'edges.parquet')})")
-        return resolve_on(con, linkage_dir, registry_dir, cut, secret, decisions, persist)
+        summary = resolve_on(con, linkage_dir, registry_dir, cut, secret, decisions, persist)
+        _write_facts(con, linkage_dir)
+        return summary
     finally:
         con.close()
 
@@ -159,7 +161,8 @@ def resolve_on(
     persist: bool = True,
     first_look: tuple[people.Ground, dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """:func:`resolve` on a connection that holds what :func:`linkage.person.edges.load_all` loads, and ``edges``.
+    """:func:`resolve` on a connection that holds what :func:`linkage.person.edges.load_all` loads, and ``edges``, less
+    what only the warehouse reads.
 
     ``first_look`` is what training on this connection has just returned, where there is nothing a night knows besides:
     no decisions, nobody published.
@@ -199,7 +202,7 @@ def resolve_on(
         "m.id as person_id, m.since as valid_from from records r "
         "join registry_members m on m.member = r.source_system || chr(31) || r.source_record_id"
     )
-    _write(con, linkage_dir)
+    _write_crosswalk(con, linkage_dir)
     _review(con, card, summary.pop("contradictions"))
     write_parquet(
         con,
@@ -230,7 +233,7 @@ def resolve_on(
     return summary
 
 
-def _write(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
+def _write_crosswalk(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
     # How sure a record's place is: the best pair that holds it there. A record alone is certain of itself.
     con.execute("""
     create or replace table kw_sure as
@@ -248,6 +251,10 @@ def _write(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
         "from crosswalk c left join kw_sure s using (rid) order by c.source_system, c.source_record_id",
         linkage_dir / "person_crosswalk.parquet",
     )
+
+
+def _write_facts(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
+    """What the warehouse reads beside the crosswalk: ``person_facts.parquet`` and ``match_rates.parquet``."""
     write_parquet(
         con,
         "select r.source_system, r.source_record_id, c.person_id, r.record_role, r.birth_date, "
