@@ -73,6 +73,10 @@ def measure(linkage_dir: Path, decisions: Path | None = None, truth_dir: Path | 
     con = connect(spill_dir=linkage_dir / "spill")
     try:
         load(con, linkage_dir)
+        # Here people are only told apart, and numbers are told apart for less than their IDs.
+        con.execute(
+            "create or replace table people as select rid, min(rid) over (partition by person) as person from people"
+        )
         _groups(con, linkage_dir)
         _population(con, linkage_dir)
         _match_rates(con, linkage_dir)
@@ -153,15 +157,18 @@ def _pair_groups(left: str, right: str) -> str:
 def _population(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
     write_parquet(
         con,
-        """select r.source_system, count(*) as records, count(distinct p.person) as people,
-            count(*) filter (r.is_child) as records_under_seven,
-            count(*) filter (r.has_placeholder_name) as records_with_placeholder_name,
-            count(*) filter (r.is_sealed) as sealed_records,
-            count(*) filter (s.systems = 1) as records_of_people_in_no_other_system
-        from records r join people p using (rid)
-        join (select person, count(distinct source_system) as systems from people join records using (rid)
-              group by person) s on s.person = p.person
-        group by r.source_system order by r.source_system""",
+        """
+        with held as (
+            select r.source_system, p.person, count(*) as records, count(*) filter (r.is_child) as under_seven,
+                count(*) filter (r.has_placeholder_name) as placeholder, count(*) filter (r.is_sealed) as sealed
+            from records r join people p using (rid) group by r.source_system, p.person),
+        in_one as (select person from held group by person having count(*) = 1)
+        select h.source_system, sum(h.records)::bigint as records, count(*) as people,
+            sum(h.under_seven)::bigint as records_under_seven,
+            sum(h.placeholder)::bigint as records_with_placeholder_name,
+            sum(h.sealed)::bigint as sealed_records,
+            coalesce(sum(h.records) filter (o.person is not null), 0)::bigint as records_of_people_in_no_other_system
+        from held h left join in_one o using (person) group by h.source_system order by h.source_system""",
         linkage_dir / "quality" / "population.parquet",
     )
     counts = ", ".join(f'count({sql}) as "{name}"' for name, sql in FIELDS.items())
