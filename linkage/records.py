@@ -318,11 +318,28 @@ def _folded(con: duckdb.DuckDBPyConnection) -> None:
 def _fold(chosen: list[str], order: str, join: str) -> str:
     """The query of ``folded``: with a semi join for records of several rows, else for those of one."""
     is_single = join != "semi"
+    # An office is not where anybody lives.
+    is_real = "address_role is distinct from 'office'"
+    lives = {
+        c: f"case when {is_real} then {c} end" for c in ("house", "street", "street_words", "city", "state", "zip")
+    }
     if is_single:
-        picks = ",\n".join(chosen)
+        picks = ",\n".join(f"{lives.get(c, c)} as {c}" for c in chosen)
         wrap, group = "[{0}]", ""
     else:
-        picks = ",\n".join(f"first({c} {order}, {c}) filter ({c} is not null) as {c}" for c in chosen)
+        # Of two addresses as good as each other one speaks, not the house of the one and the street of the other.
+        where = "street, house, unit, zip, city"
+        picked = {c: f"first({c} {order}, {c}) filter ({c} is not null)" for c in chosen}
+        picked |= {
+            c: f"first({c} {order}, {where}) filter ({is_real} and {c} is not null)" for c in ("city", "state", "zip")
+        }
+        line = "{'house': house, 'street': street, 'street_words': street_words}"
+        has_line = "(house is not null or street is not null)"
+        picked |= {
+            c: f"(first({line} {order}, {where}) filter ({is_real} and {has_line})).{c}"
+            for c in ("house", "street", "street_words")
+        }
+        picks = ",\n".join(f"{picked[c]} as {c}" for c in chosen)
         wrap, group = "list(distinct {0}) filter ({0} is not null)", "group by source_system, source_record_id"
 
     def only(expression: str) -> str:
@@ -346,7 +363,6 @@ def _fold(chosen: list[str], order: str, join: str) -> str:
 
     at_home = "coalesce(address_role is distinct from 'placement' and (has_address or zip is not null), false)"
     place = "coalesce(zip, city)"
-    is_real = "address_role is distinct from 'office'"
     has_unit = f"{is_real} and (house is not null or street is not null)"
     key = f"case when {has_unit} then concat_ws('|', coalesce(house, ''), street, coalesce(unit, ''), {place}) end"
     # These two are only ever compared: a hash is carried and compared for less.
@@ -476,6 +492,11 @@ def _finished(con: duckdb.DuckDBPyConnection) -> None:
     select name, kw_sound(name) as sound
     from (select first_std as name from folded union select last_std from folded) where name is not null
     """)
+
+    def spared(column: str) -> str:
+        """Nothing, where all addresses of the record are crowded."""
+        return f"case when c.rid is null or c.addr_keys is not null then f.{column} end as {column}"
+
     con.execute(f"""
     create or replace table records as
     select f.rid, f.source_system, f.source_record_id, f.record_role, f.delivered_on,
@@ -497,7 +518,8 @@ def _finished(con: duckdb.DuckDBPyConnection) -> None:
         case when c.rid is null and len(f.bldg_keys) > 0 then f.bldg_keys end as bldg_keys,
         case when c.rid is null and len(f.street_keys) > 0 then f.street_keys end as street_keys,
         case when len(f.zips) > 0 then f.zips end as zips,
-        f.house, f.street, f.street_words, f.city, f.state, f.zip, f.county, f.has_home, f.has_placement,
+        {spared("house")}, {spared("street")}, {spared("street_words")}, f.city, f.state, f.zip, f.county,
+        f.has_home, f.has_placement,
         f.phone, f.race_ethnicity, f.is_sealed,
         f.merged_into_record_id, f.mother_first, f.mother_last, f.case_key
     from folded f cross join reference r left join nick n on n.name = f.first_std

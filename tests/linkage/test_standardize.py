@@ -111,7 +111,29 @@ def test_an_office_address_is_no_home(tmp_path: Path) -> None:
     lines = [{"last_name": s, "address_line": "100 State Office Dr", "zip": "12345"} for s in surnames]
     found, summary = standard(tmp_path, lines)
     assert summary["crowded_addresses"] == 1
-    assert all(r["addr_keys"] is None and r["bldg_keys"] is None for r in found.values())
+    for name in ("addr_keys", "bldg_keys", "street_keys", "house", "street", "street_words"):
+        assert {r[name] for r in found.values()} == {None}, name
+
+
+def test_one_address_of_a_record_speaks_and_no_office(tmp_path: Path) -> None:
+    def row(key: str, line: str, zip_code: str, role: str | None = None) -> dict[str, Any]:
+        given = {"source_record_id": key, "row_kind": "address", "address_line": line, "zip": zip_code}
+        return given | {"address_role": role}
+
+    lines = [
+        {"source_record_id": "1", "row_kind": "primary", "first_name": "Ana", "last_name": "Reyes"},
+        row("1", "12 Oak St", "20002"),
+        row("1", "90 Ash St", "30003"),
+        {"source_record_id": "2", "row_kind": "primary", "first_name": "Bea", "last_name": "Cruz"},
+        row("2", "5 State Office Dr", "10001", "office"),
+        row("2", "70 Elm St", "40004", "home"),
+        row("3", "5 State Office Dr", "10001", "office"),
+    ]
+    found, _ = standard(tmp_path, lines)
+    told = {key[1]: (r["house"], r["street"], r["zip"]) for key, r in found.items()}
+    assert told["1"] in {("12", "OAKST", "20002"), ("90", "ASHST", "30003")}
+    assert told["2"] == ("70", "ELMST", "40004")
+    assert told["3"] == (None, None, None)
 
 
 def test_an_expected_date_of_an_unborn_child_is_no_birth_date(tmp_path: Path) -> None:
