@@ -23,7 +23,7 @@ from expectations.contract import SOURCES_DIR, Contract, load_contracts
 from pipelines.alerts import Alert, send
 from pipelines.releases.manifest import canonical_json, sha256_text
 from pipelines.settings import REPOSITORY, Jurisdiction, export, load_jurisdiction
-from pipelines.storage import Home, Workspace, atomic_path, connect, quoted, read_jsonl, write_atomic
+from pipelines.storage import Home, Workspace, append_jsonl, atomic_path, connect, quoted, read_jsonl, write_atomic
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -35,6 +35,8 @@ JOB = "night"
 LANDING_JOB = "landing"
 RECORDS_JOB = "records"
 RELINK_JOB = "relink"
+#: Beside the models: which one was adopted when.
+ADOPTIONS = "adopted.jsonl"
 
 
 class NightError(Exception):
@@ -191,18 +193,25 @@ class Night:
         return bytes.fromhex(path.read_text().strip())
 
     def model_dir(self) -> Path:
-        """The linkage model in use: ``vault/models/current`` names it, else the newest. Raises :class:`NightError`."""
+        """The linkage model in use: ``vault/models/current`` names it, else the newest. A replay uses the one in use at
+        the end of its day, by ``adopted.jsonl`` beside it; before the first, the first. Raises :class:`NightError`."""
         # A folder without a card is a training that was stopped.
         models = sorted(p.parent for p in self.home.models_dir.glob("*/card.json") if not p.parent.name.startswith("."))
         if not models:
             raise NightError("no linkage model has been trained: run `kinweave train`")
         chosen = self.home.models_dir / "current"
-        if chosen.is_file():
-            named = self.home.models_dir / chosen.read_text(encoding="utf-8").strip()
-            if named not in models:
-                raise NightError(f"{chosen} names a model that is not there: run `kinweave train --adopt-model NAME`")
-            return named
-        return max(models, key=lambda p: p.stat().st_mtime_ns)
+        name = chosen.read_text(encoding="utf-8").strip() if chosen.is_file() else None
+        adopted = read_jsonl(self.home.models_dir / ADOPTIONS)
+        if self.as_of and adopted:
+            known = [line["model"] for line in adopted if dt.date.fromisoformat(line["adopted_on"]) <= self.as_of]
+            name = known[-1] if known else adopted[0]["model"]
+        if name is None:
+            return max(models, key=lambda p: p.stat().st_mtime_ns)
+        if (named := self.home.models_dir / name) not in models:
+            if self.as_of:
+                raise NightError(f"{name}, the model in use that day, is no longer in {self.home.models_dir}")
+            raise NightError(f"{chosen} names a model that is not there: run `kinweave train --adopt-model NAME`")
+        return named
 
     def decisions(self) -> Path | None:
         """The reviewers' decisions, when there are any; for a replay, a copy without those made after its day."""
@@ -409,7 +418,7 @@ def train_model(
         linkage.write_charts(home.linkage_dir, card.path)
         tell("training", "done")
         if is_first or adopt:
-            write_atomic(current, card.path.name + "\n")
+            _use(home, card.path.name, received_on)
         return Trained(card, current.read_text(encoding="utf-8").strip() == card.path.name, differences)
 
 
@@ -433,8 +442,19 @@ def adopt_model(home: Home, name: str) -> ModelCard:
         if not (home.models_dir / name / "card.json").exists():
             raise linkage.ModelError(f"vault/models holds no trained model {name}")
         card = linkage.load(home.models_dir / name)
-        write_atomic(home.models_dir / "current", name + "\n")
+        _use(home, name)
         return card
+
+
+def _use(home: Home, name: str, day: dt.date | None = None) -> None:
+    """Let the nights use the model ``name``, and note since which day: replays of earlier days use the one before."""
+    current, log = home.models_dir / "current", home.models_dir / ADOPTIONS
+    lines = [{"model": name, "adopted_on": Night(home, received=day).received_on}]
+    if not log.exists() and current.is_file():
+        # Adopted before there was a log of it.
+        lines.insert(0, {"model": current.read_text(encoding="utf-8").strip(), "adopted_on": dt.date.min})
+    append_jsonl(log, lines)
+    write_atomic(current, name + "\n")
 
 
 @cache

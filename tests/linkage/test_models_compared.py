@@ -208,6 +208,7 @@ def test_a_night_says_what_is_wrong_with_its_model_whatever_showed_it(deployment
 def deployment(trained: Path, tmp_path: Path) -> Home:
     home = Home(tmp_path / "home")
     home.delivery_log.parent.mkdir(parents=True)
+    shutil.copy(Path(nights.__file__).parent / "templates" / "jurisdiction.yml", home.jurisdiction)
     home.delivery_log.write_text(json.dumps({"status": "accepted", "received_on": "2025-06-30"}) + "\n")
     return home
 
@@ -253,19 +254,37 @@ def test_only_the_first_model_is_adopted_by_itself(
         return linkage.load(_model(first, to / name)), {"than": in_use.name}
 
     monkeypatch.setattr(linkage, "train_beside", beside_it)
-    done = train_model(deployment, "one")
+    done = train_model(deployment, "one", received_on=dt.date(2025, 7, 1))
     assert (done.is_adopted, done.differences) == (True, None)
     done = train_model(deployment, "two")
     assert (done.is_adopted, done.differences) == (False, {"than": "one"})
     assert Night(deployment).model_dir() == models / "one"
-    done = train_model(deployment, "three", adopt=True)
+    done = train_model(deployment, "three", adopt=True, received_on=dt.date(2025, 9, 1))
     assert (done.is_adopted, done.differences) == (True, {"than": "one"})
     assert Night(deployment).model_dir() == models / "three"
+    used = {"2025-06-30": "one", "2025-07-01": "one", "2025-08-31": "one", "2025-09-01": "three", "2026-01-01": "three"}
+    for day, name in used.items():
+        assert Night(deployment, as_of=dt.date.fromisoformat(day)).model_dir() == models / name, day
     # The model in use is gone: training goes on, and the new one is not adopted unasked.
     (models / "three" / "card.json").unlink()
+    with pytest.raises(NightError, match="three, the model in use that day"):
+        Night(deployment, as_of=dt.date(2025, 9, 1)).model_dir()
     done = train_model(deployment, "four")
     assert (done.is_adopted, done.differences) == (False, {"than": "three"})
     assert adopt_model(deployment, "four").name == "four"
+
+
+def test_a_deployment_without_a_log_of_adoptions_keeps_its_model_for_earlier_days(
+    trained: Path, deployment: Home
+) -> None:
+    models = deployment.models_dir
+    for name in ("spring", "autumn"):
+        _model(trained / "models" / "first", models / name)
+    (models / "current").write_text("spring\n")
+    assert Night(deployment, as_of=dt.date(2025, 8, 1)).model_dir() == models / "spring"
+    adopt_model(deployment, "autumn")
+    assert Night(deployment, as_of=dt.date(2025, 8, 1)).model_dir() == models / "spring"
+    assert Night(deployment).model_dir() == models / "autumn"
 
 
 def test_a_model_for_other_levels_of_comparison_is_refused(trained: Path, tmp_path: Path) -> None:
