@@ -21,6 +21,8 @@ import pyarrow as pa
 
 from linkage.store import quoted
 
+#: UTF-8 with Latin 1 in it, as files have it that were put together from several.
+MIXED = "kinweave-mixed"
 _DELIMITERS = ",;\t|"
 #: Rows that go into a table at a time, where lines must be read one by one.
 _BATCH = 20_000
@@ -149,8 +151,10 @@ def _text(con: duckdb.DuckDBPyConnection, path: Path, table: str) -> int:
     names = [c.strip() or f"column {i}" for i, c in enumerate(next(csv.reader([head], delimiter=delimiter)), start=1)]
     _each_once(path, [n.lower() for n in names])
     columns = ", ".join(f"{quoted(c)}: 'varchar'" for c in names)
-    encoding = "utf-16" if is_wide else "utf-8" if _is_utf8(path) else "latin-1"
+    encoding = "utf-16" if is_wide else _encoding(path)
     end = "\n" if b"\n" in start else "\r"
+    if encoding == MIXED:
+        return _line_by_line(con, path, table, names, delimiter, encoding, end)
     try:
         con.execute(
             f"create table {table} as select * from read_csv({quoted(path)}, columns = {{{columns}}}, header = true, "
@@ -171,10 +175,11 @@ def _size(con: duckdb.DuckDBPyConnection, table: str) -> int:
 
 
 def _lines(path: Path, encoding: str, end: str) -> TextIO:
-    encoding = "utf-8-sig" if encoding == "utf-8" else encoding
+    errors = MIXED if encoding == MIXED else "strict"
+    encoding = "utf-8-sig" if encoding in ("utf-8", MIXED) else encoding
     if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rt", encoding=encoding, newline=end)
-    return path.open(encoding=encoding, newline=end)
+        return gzip.open(path, "rt", encoding=encoding, errors=errors, newline=end)
+    return path.open(encoding=encoding, errors=errors, newline=end)
 
 
 def _line_by_line(
@@ -264,13 +269,32 @@ def _quoted(line: str, lines: Iterator[str], ahead: deque[str], delimiter: str, 
     return None
 
 
-def _is_utf8(path: Path) -> bool:
-    decoder = codecs.getincrementaldecoder("utf-8")()
+def _as_latin_1(error: UnicodeError) -> tuple[str, int]:
+    """Of a file put together from several: what is no UTF-8 is read as Latin 1."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.end].decode("latin-1"), error.end
+
+
+codecs.register_error(MIXED, _as_latin_1)
+
+
+def _encoding(path: Path) -> str:
+    """``utf-8``, ``latin-1``, or :data:`MIXED`: the lines of both in one file."""
+    strict, lenient = (codecs.getincrementaldecoder("utf-8")(errors) for errors in ("strict", MIXED))
+    is_utf8, letters, high = True, 0, 0
     with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as handle:
-        try:
-            while block := handle.read(1 << 20):
-                decoder.decode(block)
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            return False
-    return True
+        is_last = False
+        while not is_last:
+            block = handle.read(1 << 20)
+            is_last = not block
+            if is_utf8:
+                try:
+                    strict.decode(block, is_last)
+                except UnicodeDecodeError:
+                    is_utf8 = False
+            text = lenient.decode(block, is_last)
+            letters += len(text) - len(text.encode("ascii", "ignore"))
+            high += len(block.translate(None, bytes(range(128))))
+    # A letter beyond ASCII has one byte in Latin 1, and two or more in UTF-8.
+    return "utf-8" if is_utf8 else "latin-1" if letters == high else MIXED

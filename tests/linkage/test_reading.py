@@ -53,6 +53,15 @@ def test_every_way_of_writing_one_file_is_read_alike(name: str, content: bytes, 
     assert aside == 0
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_put_together_from_two_encodings(packed: bool, tmp_path: Path) -> None:
+    key = b"source_system,source_record_id,last_name\n"
+    content = key + "court,2,GARCÍA\n".encode() + "court,1,PEÑA\n".encode("latin-1")
+    path = tmp_path / ("people.csv.gz" if packed else "people.csv")
+    path.write_bytes(gzip.compress(content) if packed else content)
+    assert read(path) == ([("court", "2", "GARCÍA"), ("court", "1", "PEÑA")], 0)
+
+
 def test_packed_files_and_parquet_are_told_by_what_is_in_them(tmp_path: Path) -> None:
     with gzip.open(tmp_path / "people.csv.gz", "wt", encoding="utf-8") as packed:
         packed.write(PLAIN)
