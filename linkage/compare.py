@@ -163,8 +163,7 @@ def _described(
     join = card.thresholds.join
     above = con.execute(f"select count(*) from edges where evidence = 'pair' and weight >= {join}").fetchall()[0][0]
     scorer = Scorer(con, card.path / "frequencies")
-    if decisions is not None:
-        people.hear_sources(con, scorer, card.duplicate_free)
+    heard = None if decisions is None else people.hear_sources(con, scorer, card.duplicate_free)
     reviewed.apply(con, decisions)
     Registry(registry_dir, "person").load(con, cut)
     con.execute(
@@ -175,7 +174,7 @@ def _described(
     bonus = join - card.thresholds.keep if is_published else 0.0
     formed = people.link_through_relatives(
         con, scorer, card.mixtures, card.pools, "edges", join,
-        people.link(con, scorer, card.mixtures, "edges", join, card.duplicate_free), bonus,
+        people.link(con, scorer, card.mixtures, "edges", join, card.duplicate_free, heard), bonus,
     )  # fmt: skip
     con.execute(f"create or replace table people_{which} as select rid, person from people")
     return {

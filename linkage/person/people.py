@@ -375,14 +375,18 @@ def link(
     edges: str,
     join: float,
     duplicate_free: tuple[str, ...],
+    heard: int | None = None,
 ) -> tuple[Ground, dict[str, Any]]:
-    """Form people from what their own records say: the first look. Returns also what it was formed from."""
+    """Form people from what their own records say: the first look. Returns also what it was formed from.
+
+    ``heard``: what :func:`hear_sources` returned, where decisions were held against it before; else it is asked here.
+    """
     forget_pools(con)
     summary: dict[str, Any] = {
         "twin_pairs": separate_twins(con, edges, join),
         "generation_pairs": separate_generations(con, edges, mixtures, join),
         "number_pairs": separate_numbers(con, edges, mixtures),
-        "written_twice": hear_sources(con, scorer, duplicate_free),
+        "written_twice": hear_sources(con, scorer, duplicate_free) if heard is None else heard,
     }
     ground = survey(con, duplicate_free)
     return ground, summary | form(con, edges, join, ground)

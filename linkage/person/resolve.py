@@ -171,8 +171,7 @@ def resolve_on(
     card = models.load(Path(scoring["model_dir"]))
     join, duplicate_free = card.thresholds.join, card.duplicate_free
     scorer = Scorer(con, Path(scoring["model_dir"]) / "frequencies")
-    if decisions is not None:
-        people.hear_sources(con, scorer, duplicate_free)
+    heard = None if decisions is None else people.hear_sources(con, scorer, duplicate_free)
     counts = reviewed.apply(con, decisions)
     registry = Registry(registry_dir, "person")
     registry.load(con, cut)
@@ -183,7 +182,7 @@ def resolve_on(
         "join records r on s.member = r.source_system || chr(31) || r.source_record_id"
     )
     if first_look is None:
-        first_look = people.link(con, scorer, card.mixtures, "edges", join, duplicate_free)
+        first_look = people.link(con, scorer, card.mixtures, "edges", join, duplicate_free, heard)
     summary = people.link_through_relatives(con, scorer, card.mixtures, card.pools, "edges", join, first_look, bonus)
     con.execute(
         "create or replace table grouped as select p.person as label, "
