@@ -201,10 +201,16 @@ def _standard_rows(con: duckdb.DuckDBPyConnection) -> None:
         ssn = f"""case when source_system not in {in_list(others)} then {ssn}
                   when length(ssn_digits) = case source_system {whens} end
                       and length(replace(ssn_digits, ssn_digits[1], '')) > 0 then ssn_digits end"""
+
+    def elsewhere(column: str) -> str:
+        return f"case when lower(i.address_role) = 'office' then null else i.{column} end as {column}"
+
     con.execute(f"""
     create or replace table std_rows as
     with digits as (
-        select i.*, u.given_words as full_given, u.last_words as full_last, u.suffix as full_suffix,
+        -- An office is not where anybody lives.
+        select i.* replace ({", ".join(elsewhere(c) for c in ("address_line", "city", "state", "zip"))}),
+            u.given_words as full_given, u.last_words as full_last, u.suffix as full_suffix,
             kw_digits(ssn) as ssn_digits, lpad(kw_digits(ssn), 9, '0') as ssn_padded,
             case when ssn_last4 is not null then kw_digits(ssn_last4) end as last4_digits,
             case when medicaid_id is not null then replace(kw_words(medicaid_id), ' ', '') end as medicaid_words
@@ -318,27 +324,17 @@ def _folded(con: duckdb.DuckDBPyConnection) -> None:
 def _fold(chosen: list[str], order: str, join: str) -> str:
     """The query of ``folded``: with a semi join for records of several rows, else for those of one."""
     is_single = join != "semi"
-    # An office is not where anybody lives.
-    is_real = "address_role is distinct from 'office'"
-    lives = {
-        c: f"case when {is_real} then {c} end" for c in ("house", "street", "street_words", "city", "state", "zip")
-    }
     if is_single:
-        picks = ",\n".join(f"{lives.get(c, c)} as {c}" for c in chosen)
+        picks = ",\n".join(chosen)
         wrap, group = "[{0}]", ""
     else:
         # Of two addresses as good as each other one speaks, not the house of the one and the street of the other.
         where = "street, house, unit, zip, city"
         picked = {c: f"first({c} {order}, {c}) filter ({c} is not null)" for c in chosen}
-        picked |= {
-            c: f"first({c} {order}, {where}) filter ({is_real} and {c} is not null)" for c in ("city", "state", "zip")
-        }
-        line = "{'house': house, 'street': street, 'street_words': street_words}"
-        has_line = "(house is not null or street is not null)"
-        picked |= {
-            c: f"(first({line} {order}, {where}) filter ({is_real} and {has_line})).{c}"
-            for c in ("house", "street", "street_words")
-        }
+        picked |= {c: f"first({c} {order}, {where}) filter ({c} is not null)" for c in ("city", "state", "zip")}
+        line = ("house", "street", "street_words")
+        whole = f"first({{{', '.join(f'{c!r}: {c}' for c in line)}}} {order}, {where})"
+        picked |= {c: f"({whole} filter (house is not null or street is not null)).{c}" for c in line}
         picks = ",\n".join(f"{picked[c]} as {c}" for c in chosen)
         wrap, group = "list(distinct {0}) filter ({0} is not null)", "group by source_system, source_record_id"
 
@@ -363,11 +359,11 @@ def _fold(chosen: list[str], order: str, join: str) -> str:
 
     at_home = "coalesce(address_role is distinct from 'placement' and (has_address or zip is not null), false)"
     place = "coalesce(zip, city)"
-    has_unit = f"{is_real} and (house is not null or street is not null)"
+    has_unit = "(house is not null or street is not null)"
     key = f"case when {has_unit} then concat_ws('|', coalesce(house, ''), street, coalesce(unit, ''), {place}) end"
     # These two are only ever compared: a hash is carried and compared for less.
     building = f"case when {has_unit} then hash(house, street, {place}) end"
-    street = f"case when {is_real} and house is not null and street is not null then hash(house, street) end"
+    street = "case when house is not null and street is not null then hash(house, street) end"
     if is_single:
         # Most surnames are one word, and sorting a list of one is the same work for nothing.
         forms = (
@@ -394,7 +390,7 @@ def _fold(chosen: list[str], order: str, join: str) -> str:
         {several(key)} as addr_keys,
         {several(building)} as bldg_keys,
         {several(street)} as street_keys,
-        {several(f"case when {is_real} then zip end")} as zips
+        {several("zip")} as zips
     from std_rows {join and f"{join} join several using (source_system, source_record_id)"} {group}
     """
 

@@ -26,7 +26,7 @@ the nights' account does: folders are its own (0700), and so are files (0600).
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
+import hmac
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -77,16 +77,12 @@ def provisional(secret: bytes, kind: str, first_members: Iterable[str]) -> list[
 
 def keyed(secret: bytes, purpose: str, texts: Iterable[str]) -> list[str]:
     """26 characters of base32 for each text: HMAC-SHA256 under ``secret``, of no use for another ``purpose``."""
-    # What an HMAC is (RFC 2104), with its two hashes begun once: copying those of the library takes twice as long.
-    key = (hashlib.sha256(secret).digest() if len(secret) > 64 else secret).ljust(64, b"\0")
-    inside = hashlib.sha256(bytes(byte ^ 0x36 for byte in key) + f"{purpose}:".encode())
-    outside = hashlib.sha256(bytes(byte ^ 0x5C for byte in key))
+    begun = hmac.new(secret, f"{purpose}:".encode(), "sha256")
     digests = []
     for text in texts:
-        inner, outer = inside.copy(), outside.copy()
-        inner.update(text.encode())
-        outer.update(inner.digest())
-        digests.append(outer.digest()[:20])
+        one = begun.copy()
+        one.update(text.encode())
+        digests.append(one.digest()[:20])
     # Twenty-six characters are 130 bits: all digests are written at once.
     count = len(digests)
     bits = np.unpackbits(np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(count, 20), axis=1)[:, :130]

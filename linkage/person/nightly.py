@@ -159,6 +159,6 @@ def score_all(con: duckdb.DuckDBPyConnection, card: ModelCard) -> dict[str, Any]
     return {"rules": report, "pairs": pairs, "completed": completed}
 
 
-def write_edges(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> int:
-    """``edges.parquet`` in the order of the pairs; returns their number."""
-    return write_parquet(con, "select * from edges order by rid_l, rid_r", linkage_dir / "edges.parquet")
+def write_edges(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
+    """``edges.parquet`` in the order of the pairs."""
+    write_parquet(con, "select * from edges order by rid_l, rid_r", linkage_dir / "edges.parquet")

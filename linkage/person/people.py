@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -295,9 +295,10 @@ class Ground:
     must: Ints
     cannot: Ints
 
-    def place(self, found: dict[str, Any], *columns: str) -> Ints:
-        """The places of the records in ``columns`` of a result, one column for each."""
-        return np.stack([np.searchsorted(self.rids, np.asarray(found[c], dtype=np.int64)) for c in columns], axis=1)
+
+def _places(rids: Ints, found: dict[str, Any], *columns: str) -> Ints:
+    """The places in ``rids`` of the records in ``columns`` of a result, one column for each."""
+    return np.stack([np.searchsorted(rids, np.asarray(found[c], dtype=np.int64)) for c in columns], axis=1)
 
 
 def survey(con: duckdb.DuckDBPyConnection, duplicate_free: tuple[str, ...]) -> Ground:
@@ -306,8 +307,6 @@ def survey(con: duckdb.DuckDBPyConnection, duplicate_free: tuple[str, ...]) -> G
     own = f"coalesce(list_position([{vouching}]::varchar[], source_system), 0)::bigint - 1"
     nodes = con.execute(f"select rid, {own} as source from records order by rid").fetchnumpy()
     rids, source = (np.asarray(nodes[name], dtype=np.int64) for name in ("rid", "source"))
-    nothing = np.zeros((0, 2), dtype=np.int64)
-    ground = Ground(rids, source, nothing, nothing)
     told = (
         "select least(rid_a, rid_b) as a, greatest(rid_a, rid_b) as b from constraints "
         "semi join records ra on ra.rid = rid_a semi join records rb on rb.rid = rid_b "
@@ -315,8 +314,8 @@ def survey(con: duckdb.DuckDBPyConnection, duplicate_free: tuple[str, ...]) -> G
         # What reviewers say is heard first: where not all can hold, a source's statement yields.
         "order by bool_or(reason = 'reviewer') desc, 1, 2"
     )
-    said = {kind: ground.place(con.execute(told.format(kind)).fetchnumpy(), "a", "b") for kind in ("must", "cannot")}
-    return replace(ground, **said)
+    must, cannot = (_places(rids, con.execute(told.format(kind)).fetchnumpy(), "a", "b") for kind in ("must", "cannot"))
+    return Ground(rids, source, must, cannot)
 
 
 def form(
@@ -343,11 +342,11 @@ def form(
         f"then e.weight else greatest(e.weight, {join - MOST_AGAINST}) end as weight, {held} as held "
         f"from {edges} e{joined} order by e.rid_l, e.rid_r"
     ).fetchnumpy()
-    left, right = ground.place(data, "rid_l", "rid_r").T
+    left, right = _places(ground.rids, data, "rid_l", "rid_r").T
     weight = np.asarray(data["weight"], dtype=np.float64)
     together = np.asarray(data["held"], dtype=np.bool_)
     two = f"select rid_l, rid_r from {edges} where evidence in {in_list(TWO_PEOPLE)} order by 1, 2"
-    kept_apart = ground.place(con.execute(two).fetchnumpy(), "rid_l", "rid_r")
+    kept_apart = _places(ground.rids, con.execute(two).fetchnumpy(), "rid_l", "rid_r")
     rids, said = ground.rids, (ground.must, ground.cannot, kept_apart)
     found = cluster(len(rids), left, right, weight, join, ground.source, *said, held=together, bonus=bonus)
     con.register("kw_people", pa.table({"rid": rids, "person": rids[found.label]}))

@@ -97,6 +97,12 @@ def test_what_was_together_stays_a_little_longer() -> None:
     assert run(2, [(0, 1, -2.0)], before=[0, 0]) == [0, 1], "the bonus is 1.5"
 
 
+def test_what_only_the_past_ties_together_is_weighed_against_all_that_speaks_against_it() -> None:
+    # 2 was with 1: -1 + 1.5 for it, -2 from 0, with whom 1 surely is.
+    assert run(3, [(0, 1, 5.0), (1, 2, -1.0), (0, 2, -2.0)], before=[0, 1, 1]) == [0, 0, 2]
+    assert run(3, [(0, 1, 5.0), (1, 2, -1.0), (0, 2, -0.2)], before=[0, 1, 1]) == [0, 0, 0]
+
+
 def test_equal_weights_are_decided_by_the_smaller_key() -> None:
     assert run(3, [(0, 2, 5.0), (1, 2, 5.0)], source=[0, 0, -1]) == [0, 1, 0]
 

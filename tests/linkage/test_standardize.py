@@ -134,6 +134,7 @@ def test_one_address_of_a_record_speaks_and_no_office(tmp_path: Path) -> None:
     assert told["1"] in {("12", "OAKST", "20002"), ("90", "ASHST", "30003")}
     assert told["2"] == ("70", "ELMST", "40004")
     assert told["3"] == (None, None, None)
+    assert {key[1]: r["has_home"] for key, r in found.items()} == {"1": True, "2": True, "3": False}
 
 
 def test_an_expected_date_of_an_unborn_child_is_no_birth_date(tmp_path: Path) -> None:
