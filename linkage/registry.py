@@ -561,7 +561,7 @@ def _with_causes(
     for kind, a, b in said:
         before, after = (state.member_of.get(a), state.member_of.get(b)), (now.get(a), now.get(b))
         joins, parts = before[0] != before[1] and after[0] == after[1], before[0] == before[1] and after[0] != after[1]
-        if None not in (*before, *after) and (joins if kind == "must" else parts):
+        if joins if kind == "must" else parts:
             why |= {(o, n): "override" for o, n in zip(before, after, strict=True) if o and n and o != n}
     reached: dict[str, str] = {}
     for (_, new), reason in sorted(why.items()):

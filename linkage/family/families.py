@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from linkage.registry import Registry, keyed
-from linkage.store import connect, quoted, write_json, write_parquet
+from linkage.store import connect, in_list, quoted, write_json, write_parquet
 
 #: More children of one anchor than this is a false merge or a foster home, and is looked at before it is believed.
 MAX_CHILDREN = 12
@@ -26,6 +26,8 @@ MAX_MOTHERS = 3
 MAX_FAMILIES = 6
 #: Plausible years between the births of mother (or any parent) and child.
 MIN_GAP, MAX_MOTHER_GAP, MAX_PARENT_GAP = 11, 55, 75
+#: Roles of which two people may turn out to be one parent.
+_ONE_PARENT = ("mother", "father", "putative_father", "parent")
 
 
 def _load(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
@@ -121,13 +123,14 @@ def _edges(con: duckdb.DuckDBPyConnection) -> None:
     # A second mother (or father) with one record alone, who could be the first by her own given name or birth
     # date: one parent the linkage dared not join. The better known is published until a reviewer has said that they
     # are two.
-    con.execute("""
+    con.execute(f"""
     create table same_parent as
     with beside as (
         select distinct a.child, a.parent, b.parent as better from edge a join edge b using (child)
         join person pa on pa.person_id = a.parent join person pb on pb.person_id = b.parent
-        where pa.records = 1 and pb.records > 1 and a.role in ('mother', 'father', 'parent')
-          and b.role in ('mother', 'father', 'parent') and (a.role = b.role or 'parent' in (a.role, b.role))
+        where pa.records = 1 and pb.records > 1
+          and a.role in {in_list(_ONE_PARENT)} and b.role in {in_list(_ONE_PARENT)}
+          and (replace(a.role, 'putative_', '') = replace(b.role, 'putative_', '') or 'parent' in (a.role, b.role))
     )
     select distinct n.child, n.parent, n.better from beside n
     anti join kept_apart k on k.one = n.parent and k.other = n.better
@@ -161,7 +164,7 @@ def _anchors(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("""
     create table support as
     select child, parent, role, count(*) as rows_, count(distinct source_system) as sources,
-        min(valid_from) as valid_from, max(case when evidence = 'stated' then 1 else 0 end) as is_stated
+        min(valid_from) as valid_from
     from edge where role in ('mother', 'father', 'putative_father', 'parent', 'adoptive_parent') group by all
     """)
     con.execute("""
@@ -169,7 +172,7 @@ def _anchors(con: duckdb.DuckDBPyConnection) -> None:
     select child, parent as anchor, role from (
         select *, row_number() over (partition by child order by
             case role when 'mother' then 0 when 'parent' then 1 when 'father' then 2 else 3 end,
-            is_stated desc, sources desc, rows_ desc, p.first_record) as nth
+            sources desc, rows_ desc, p.first_record) as nth
         from support s join person p on p.person_id = s.parent where role <> 'adoptive_parent') where nth = 1
     """)
     con.execute("""

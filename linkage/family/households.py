@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from linkage.records import MAX_ADDRESS_SURNAMES, SECOND_LINE
+from linkage.registry import keyed
 from linkage.standardize import install
 from linkage.store import connect, in_list, quoted, write_json, write_parquet
 
@@ -198,15 +200,15 @@ def _households(con: duckdb.DuckDBPyConnection, secret: bytes) -> None:
     create table household as
     {_islands("place", "select place, valid_from, valid_to from stay", ">=")}
     """)
-    con.execute(
-        f"""
-        create table household_member as
-        select upper(left(sha256(k.key || sha256(k.key || 'household' || chr(31) || h.place || chr(31)
-                || h.valid_from::varchar)), 26)) as household_id,
-            s.person_id, s.valid_from, nullif(s.valid_to, {_STILL}) as valid_to, s.source_system
-        from stay s join household h on h.place = s.place and s.valid_from >= h.valid_from
-            and s.valid_from < h.valid_to
-        cross join (select ?::varchar as key) k
-        """,
-        [secret.hex()],
+    homes = con.execute("select place || chr(31) || valid_from::varchar as home from household").fetchnumpy()["home"]
+    keys = keyed(secret, "household", homes.tolist())
+    con.register(
+        "kw_keys", pa.table({"home": pa.array(homes, pa.string()), "household_id": pa.array(keys, pa.string())})
     )
+    con.execute(f"""
+    create table household_member as
+    select k.household_id, s.person_id, s.valid_from, nullif(s.valid_to, {_STILL}) as valid_to, s.source_system
+    from stay s join household h on h.place = s.place and s.valid_from >= h.valid_from and s.valid_from < h.valid_to
+    join kw_keys k on k.home = h.place || chr(31) || h.valid_from::varchar
+    """)
+    con.unregister("kw_keys")

@@ -72,6 +72,52 @@ def test_a_person_who_leaves_and_returns_has_the_old_id() -> None:
     assert [e.event for e in events] == ["reactivate", "assign"]
 
 
+def test_of_two_ids_with_as_many_records_the_older_one_lives_on() -> None:
+    first, state, _ = night(State(), {"p": 1}, DAY[0])
+    second, state, _ = night(state, {"p": 1, "q": 2}, DAY[1])
+    # The one record left under the older ID came to it later than q to its own.
+    _, state, _ = night(state, {"p": 1, "q": 2, "r": 1}, DAY[2])
+    _, state, _ = night(state, {"q": 2, "r": 1}, DAY[3])
+    last, state, _ = night(state, {"q": 1, "r": 1}, DAY[4])
+    assert set(last.values()) == {first["p"]} and state.resolve(second["q"]) == first["p"]
+
+
+def test_of_two_parts_as_large_the_one_whose_id_it_was_keeps_it() -> None:
+    first, state, _ = night(State(), {"z": 1}, DAY[0])
+    second, state, _ = night(state, {"z": 1, "a": 2}, DAY[0])
+    # All on one day: who has borne the ID longer says nothing.
+    _, state, _ = night(state, {"z": 1, "a": 1}, DAY[0])
+    last, _, _ = night(state, {"z": 1, "a": 2}, DAY[0])
+    assert last == second and last["z"] == first["z"]
+
+
+def test_who_come_back_together_have_the_id_most_of_them_had() -> None:
+    before, state, _ = night(State(), {"a": 1, "b": 2, "c": 2, "x": 3}, DAY[0])
+    _, state, _ = night(state, {"x": 3}, DAY[1])
+    after, state, _ = night(state, {"a": 1, "b": 1, "c": 1, "x": 3}, DAY[2])
+    assert after["a"] == after["b"] == after["c"] == before["b"]
+    assert state.resolve(before["a"]) == before["b"], "the other one stands for them, too"
+
+
+@pytest.mark.parametrize("few", ["x", "y"])
+def test_an_id_whose_records_are_torn_apart_stands_for_those_with_most_of_them(few: str) -> None:
+    many = {"x": "y", "y": "x"}[few]
+    start = {"a": 1, "b": 1, "c": 1} | {f"x{i}": 2 for i in range(4)} | {f"y{i}": 3 for i in range(4)}
+    before, state, _ = night(State(), start, DAY[0])
+    label = {"x": 2, "y": 3}
+    after, state, _ = night(state, start | {"a": label[few], "b": label[many], "c": label[many]}, DAY[1])
+    assert state.resolve(before["a"]) == after["b"] == before[f"{many}0"]
+
+
+def test_who_left_an_id_before_it_was_merged_does_not_take_it_along() -> None:
+    before, state, _ = night(State(), {"a": 1, "b": 1, "c": 1, "d": 2, "e": 2, "f": 2, "g": 3}, DAY[0])
+    _, state, _ = night(state, {"b": 1, "c": 1, "d": 2, "e": 2, "f": 2, "g": 3}, DAY[1])
+    _, state, _ = night(state, {"b": 2, "c": 2, "d": 2, "e": 2, "f": 2, "g": 3}, DAY[2])
+    last, state, events = night(state, {"a": 3, "b": 2, "c": 2, "d": 2, "e": 2, "f": 2, "g": 3}, DAY[3])
+    assert last["a"] == before["g"] and [e.event for e in events] == ["assign"]
+    assert state.resolve(before["a"]) == before["d"]
+
+
 def test_what_was_this_id_on_that_day(tmp_path: Path) -> None:
     registry = Registry(tmp_path, "person")
     first, _, _ = registry.update({"x": ["a"], "y": ["b", "c"]}, DAY[0], SECRET)
@@ -117,9 +163,36 @@ def test_a_replay_gives_nobody_an_id_that_is_or_will_be_somebody_elses(tmp_path:
     assert between["a"] == first["a"], "what was published that day keeps its ID"
     third = again({"a": 1, "b": 1, "d": 2, "e": 3, "f": 4, "g": 5}, DAY[10], persist=True)
     published = {*first.values(), *second.values(), *third.values()}
+    with pytest.raises(LedgerError, match="later nights are already recorded"):
+        again({"a": 1, "b": 2}, DAY[7], persist=True)
     unpublished = {*before.values(), between["b"], between["c"]}
     assert len(published) == 5 and not published & unpublished
     assert before["c"] == between["c"] and between["b"] == before["b"], "one of its own in every replay"
+
+
+@pytest.mark.parametrize("moved", ["a", "k"])
+def test_an_id_made_by_reviewers_and_by_evidence_is_said_to_be_the_reviewers(moved: str) -> None:
+    people = {"a": 1, "b": 1, "c": 1, "k": 2, "l": 2, "m": 2}
+    _, state, _ = night(State(), people, DAY[0])
+    said = [("cannot", moved, {"a": "b", "k": "l"}[moved])]
+    ids, events = assign(
+        groups_of(people | {"a": 3, "k": 3}), state, DAY[1], SECRET, "person", "new_evidence", said=said
+    )
+    causes = {(e.event, e.member or e.id): e.cause for e in events}
+    assert causes[("mint", ids["3"])] == "override"
+    stays = {"a": "k", "k": "a"}[moved]
+    assert (causes[("unassign", moved)], causes[("unassign", stays)]) == ("override", "new_evidence")
+
+
+def test_who_goes_to_a_record_that_is_new_because_reviewers_said_so_went_by_their_word() -> None:
+    before, state, _ = night(State(), {"a": 1, "c": 2, "d": 2}, DAY[0])
+    after = {"a": 2, "c": 2, "d": 2, "n": 2}
+    _, events = assign(groups_of(after), state, DAY[1], SECRET, "person", "model_change", said=[("must", "a", "n")])
+    causes = {(e.event, e.member or e.id): e.cause for e in events}
+    assert causes == {
+        ("unassign", "a"): "override", ("assign", "a"): "override", ("merge", before["a"]): "override",
+        ("assign", "n"): "new_evidence",
+    }  # fmt: skip
 
 
 def test_an_event_says_whether_reviewers_or_another_model_made_it() -> None:
