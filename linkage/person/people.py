@@ -218,10 +218,11 @@ def separate_numbers(
 def written_twice(con: duckdb.DuckDBPyConnection, scorer: Scorer, duplicate_free: tuple[str, ...]) -> int:
     """Records a source without duplicates holds twice after all; added to ``constraints`` as must.
 
-    A source that vouches for having no duplicates is believed unless it contradicts itself: by the same number, birth
-    date and a name (or sex and place), or every name, birth date and sex, with nothing that differs; or by two numbers,
-    or one and the given name, where nothing else is more than a slip of the pen apart. Never where the given names are
-    unlike, or both unknown: one number may have been written to two children. Returns the number of pairs.
+    A source that vouches for having no duplicates is believed unless it contradicts itself: by the same social security
+    number, birth date and a name (or sex and place), or every name, birth date and sex, with nothing that differs; or
+    by two numbers, or one and the given name, where nothing else is more than a slip of the pen apart. Never where the
+    given names are unlike, or both unknown: one number may have been written to two children. Returns the number of
+    pairs.
     """
     if not duplicate_free:
         return 0

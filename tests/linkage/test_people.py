@@ -12,13 +12,13 @@ from typing import Any
 import linkage_population
 import pyarrow.parquet as pq
 import pytest
-from linkage_helpers import CUT, write_table
+from linkage_helpers import CUT, scored, write_table
 from typer.testing import CliRunner
 
 import linkage
 from linkage.person.comparisons import BY_NAME
 from linkage.person.people import form, separate_twins, survey, written_twice
-from linkage.person.resolve import _review
+from linkage.person.resolve import _review, _write_facts
 from linkage.person.scoring import Scorer
 from linkage.person.weights import level_sql
 from linkage.registry import Registry
@@ -563,6 +563,9 @@ _ANN: dict[str, str | None] = {
     "ssn": "630314654",
     "medicaid": "M379601789",
     "sex": "F",
+    "middle": "ROSE",
+    "suffix": "SR",
+    "order": "A",
 }
 
 
@@ -577,8 +580,18 @@ def _says_twice(one: dict[str, str | None], other: dict[str, str | None]) -> boo
     for rid, r in enumerate((one, other)):
         con.execute(
             "insert into records values (?, 'medicaid', false, ?, case when ? is not null then [?] end, 'NOLL', "
-            "['NOLL'], null, ?, try_cast(? as date), ?, null, null, null, ?, right(?, 4), ?)",
-            [rid, *[r["first"]] * 3, *[r["dob"]] * 2, r["sex"], *[r["ssn"]] * 2, r["medicaid"]],
+            "['NOLL'], ?, ?, try_cast(? as date), ?, ?, ?, null, ?, right(?, 4), ?)",
+            [
+                rid,
+                *[r["first"]] * 3,
+                r.get("middle"),
+                *[r["dob"]] * 2,
+                r["sex"],
+                r.get("suffix"),
+                r.get("order"),
+                *[r["ssn"]] * 2,
+                r["medicaid"],
+            ],
         )
     assert written_twice(con, Scorer(con), ()) == 0, "no source vouches for having nobody twice"
     found = written_twice(con, Scorer(con), ("medicaid",)) == 1
@@ -601,6 +614,12 @@ def _says_twice(one: dict[str, str | None], other: dict[str, str | None]) -> boo
         ("another sex", {"sex": "M"}, False),
         ("one number, no given name", {"first": None, "ssn": None}, False),
         ("no number", {"ssn": None, "medicaid": None, "dob": "1985-04-09"}, False),
+        ("both numbers; the second of twins", {"order": "B"}, False),
+        ("both numbers; JR where the other is SR", {"suffix": "JR"}, False),
+        ("one number and all else word for word", {"medicaid": None}, True),
+        ("one number and all else, but another middle name", {"medicaid": None, "middle": "KAY"}, False),
+        ("one number and all else, the middle name as an initial", {"medicaid": None, "middle": "R"}, True),
+        ("the social security number, surname and birth date", {"medicaid": None, "first": None}, True),
     ],
 )
 def test_a_source_that_contradicts_itself_is_not_believed(why: str, other: dict[str, str | None], is_one: bool) -> None:
@@ -634,6 +653,33 @@ def test_given_name_and_surname_exchanged(one: tuple[str, str], other: tuple[str
     with connect() as con:
         found = con.execute(f"select {level_sql(comparison)} from (select {sides})").fetchall()[0][0]
     assert (found == level) == is_exchanged
+
+
+def test_what_the_warehouse_reads_of_a_person_and_of_the_matching(tmp_path: Path) -> None:
+    with connect() as con:
+        scored(con, tmp_path, [
+            {"first": "ANN", "last": "RANEY", "born": "1990-02-03", "zip": "71001-1234", "system": "court"},
+            {"first": "ANN", "last": "RANEY", "born": "1990-02-03", "zip": "K1A 0B1", "system": "medicaid"},
+            {"first": "BABY GIRL", "last": "TIBBS", "born": "2025-02-03", "system": "medicaid", "ssn": "320-95-8912"},
+        ])  # fmt: skip
+        con.execute("create table crosswalk as select rid, source_system, source_record_id, "
+                    "case when source_record_id = '3' then 'Q' else 'P' end as person_id from records")  # fmt: skip
+        _write_facts(con, tmp_path)
+    facts = pq.read_table(tmp_path / "person_facts.parquet").to_pylist()
+    told = [(f["person_id"], f["zip3"], f["birth_date"], f["has_ssn"], f["has_placeholder_name"]) for f in facts]
+    ann, baby = dt.date(1990, 2, 3), dt.date(2025, 2, 3)
+    assert told == [("P", "710", ann, False, False), ("P", None, ann, False, False), ("Q", None, baby, True, True)]
+    rates = {
+        (r["system_a"], r["population"]): (r["n_a"], r["n_linked"], r["rate"])
+        for r in pq.read_table(tmp_path / "match_rates.parquet").to_pylist()
+    }
+    assert rates == {
+        ("court", "all"): (1, 1, 1.0), ("court", "adults"): (1, 1, 1.0), ("court", "named"): (1, 1, 1.0),
+        ("court", "ssn_absent"): (1, 1, 1.0),
+        ("medicaid", "all"): (2, 1, 0.5), ("medicaid", "adults"): (1, 1, 1.0), ("medicaid", "children"): (1, 0, 0.0),
+        ("medicaid", "named"): (1, 1, 1.0), ("medicaid", "placeholder_name"): (1, 0, 0.0),
+        ("medicaid", "ssn_absent"): (1, 1, 1.0), ("medicaid", "ssn_present"): (1, 0, 0.0),
+    }  # fmt: skip
 
 
 def test_neither_a_stated_parent_nor_twins_the_model_tells_apart_are_asked_about() -> None:

@@ -12,11 +12,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from linkage_helpers import write_table
 
 import linkage
 from linkage.person.comparisons import COMPARISONS
 from linkage.quality import page
 from linkage.review import decisions as reviewed
+from linkage.review.queue import _consequences
+from linkage.store import connect
 
 CUT = dt.date(2025, 6, 30)
 SECRET = b"a test, not a secret"
@@ -93,6 +96,41 @@ def test_two_parents_who_could_be_one_are_asked_about_with_their_likest_records(
     linkage.build_queue(tmp_path / "linkage")
     found = [r for r in table(tmp_path / "linkage" / "review_queue.parquet") if r["reason"] == "perhaps_one_parent"]
     assert [pair(r) for r in found] == [expected]
+
+
+def test_what_hangs_on_a_question(tmp_path: Path) -> None:
+    write_table([{"rid_a": 90, "rid_b": 11, "relationship": "foster_parent_of", "valid_to": None},
+                 {"rid_a": 90, "rid_b": 21, "relationship": "foster_parent_of", "valid_to": CUT}],
+                tmp_path / "relationships.parquet")  # fmt: skip
+    write_table([{"person_id": "1"}, {"person_id": "2"}], tmp_path / "published_before.parquet")
+    write_table([{"person_id": "1", "role": "child"}, {"person_id": "2", "role": "foster_parent"},
+                 {"person_id": "3", "role": "mother"}], tmp_path / "family_member.parquet")  # fmt: skip
+    con = connect()
+    con.execute("""
+    create table records as
+    select *, true as is_child, 'child' as record_role, false as has_placement, false as is_sealed from (values
+        (11, 'behavioral_health'), (12, 'behavioral_health'), (21, 'medicaid'), (31, 'behavioral_health'), (32, 'court')
+    ) as t(rid, source_system)
+    """)
+    con.execute("create table people as select rid, (rid // 10)::varchar as person from records")
+    con.execute("create table part as select rid, rid as part from records")
+    con.execute("""
+    create table question as
+    select 'refused_by_constraint' as reason, 4.0 as weight, *, person_l = person_r as is_linked from (values
+        (11, 12, '1', '1', 11, 12), (11, 21, '1', '2', 11, 21), (31, 32, '3', '3', 31, 32), (21, 31, '2', '3', 21, 31)
+    ) as t(rid_l, rid_r, person_l, person_r, part_l, part_r)
+    """)
+    _consequences(con, tmp_path, ("behavioral_health",))
+    found = con.execute("select rid_l, rid_r, part2, child_in_care, family, published_id, records_moved, doubt "
+                        "from weighed order by 1, 2").fetchall()  # fmt: skip
+    con.close()
+    # Two records of one treatment programme join no others; a foster home that ended says nothing of now.
+    assert found == [
+        (11, 12, False, True, True, True, 1, 1.0),
+        (11, 21, True, True, False, True, 1, 1.0),
+        (21, 31, True, False, False, False, 1, 1.0),
+        (31, 32, True, False, True, False, 1, 1.0),
+    ]
 
 
 def test_the_queue_says_why_without_a_name_or_a_number(trained: Path, looked_at: Path) -> None:

@@ -7,10 +7,14 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from linkage_helpers import CUT, write_table
+from linkage_helpers import CUT, scored, write_table
 
 import linkage
-from linkage.person.relational import find_pool
+from linkage.model import Pool
+from linkage.person.comparisons import BY_NAME
+from linkage.person.mixture import Mixture
+from linkage.person.relational import apply_pools, find_pool
+from linkage.person.scoring import Scorer
 from linkage.store import connect
 
 #: rid, source, person so far. 1 and 2 are a mother's records, found to be one; 11 and 12 her child's, not yet found;
@@ -70,6 +74,50 @@ def test_the_members_of_linked_cases_are_looked_at_role_by_role(house: duckdb.Du
 def test_a_case_with_half_a_town_in_it_proposes_nobody(house: duckdb.DuckDBPyConnection) -> None:
     house.execute("insert into members select 'welfare', 'W1', 100 + i, 'other' from range(40) t(i)")
     assert pairs(house, "members_of_linked_cases") == []
+
+
+def test_a_mother_of_more_children_than_anybody_has_proposes_none(house: duckdb.DuckDBPyConnection) -> None:
+    for other in range(100, 137):
+        house.execute(f"insert into records values ({other}, 'court')")
+        house.execute(f"insert into stated values (1, {other}, 'mother_of')")
+    assert (11, 12) in pairs(house, "children_of_linked_parents"), "forty in all"
+    house.execute("drop table pool_children_of_linked_parents")
+    house.execute("insert into records values (137, 'court')")
+    house.execute("insert into stated values (1, 137, 'mother_of')")
+    assert pairs(house, "children_of_linked_parents") == []
+
+
+def test_a_shared_mother_raises_whom_something_of_their_own_agrees_with_and_lowers_nobody(tmp_path: Path) -> None:
+    with connect() as con:
+        number = scored(
+            con,
+            tmp_path,
+            [
+                {"first": "AVA", "last": "RANEY", "system": "court"}, {"first": "AVA", "last": "RANEY"},
+                {"last": "TIBBS", "system": "court"}, {"last": "TIBBS"},
+                {"first": "MIA", "last": "SOSA", "system": "court"}, {"first": "MIA", "last": "SOSA"},
+            ],
+            pairs=[[1, 2], [3, 4], [5, 6]],
+        )  # fmt: skip
+        rid = {n: r for r, n in number.items()}
+        con.execute("update edges set weight = -3")
+        con.execute("update edges set weight = 9 where rid_l in ($1, $2)", [rid[5], rid[6]])
+        con.execute("create table pool_children_of_linked_parents as select rid_l, rid_r from edges")
+        sizes = {name: len(BY_NAME[name].all_levels) for name in ("given_name", "surname")}
+        even = {name: [1 / size] * size for name, size in sizes.items()}
+        # One person has one given name eight times as often as two siblings; a surname tells them not apart.
+        others = {**even, "given_name": [1 / 56] * sizes["given_name"]}
+        mixture = Mixture(list(sizes), 0.01, even, even)
+        pools = {"children_of_linked_parents/adult": Pool(0.5, others)}
+        changed = apply_pools(con, Scorer(con), {"adult": mixture, "child": mixture}, pools, "edges")
+        found = {
+            (number[a], number[b]): (round(weight, 9), evidence)
+            for a, b, weight, evidence in con.execute("select rid_l, rid_r, weight, evidence from edges").fetchall()
+        }
+    ordered = {tuple(sorted(pair)): told for pair, told in found.items()}
+    assert changed == 1 and ordered == {
+        (1, 2): (3.0, "children_of_linked_parents"), (3, 4): (-3.0, "pair"), (5, 6): (9.0, "pair"),
+    }  # fmt: skip
 
 
 def test_cases_the_agencies_link_find_people_their_records_hide(trained: Path, tmp_path: Path) -> None:

@@ -87,6 +87,14 @@ def test_what_cannot_hold_is_refused_and_names_the_decisions_not_the_people(file
 HEADER = "decision_id,level,source_system_a,source_record_id_a,source_system_b,source_record_id_b\n"
 
 
+def test_what_contradicts_already_is_no_reason_to_refuse_a_further_vote(tmp_path: Path) -> None:
+    file = tmp_path / "decisions.csv"
+    votes = [f"{i},{level},{a[0]},{a[1]},{b[0]},{b[1]}" for i, (level, a, b) in enumerate(
+        [("must_link", ANA, BEA), ("must_link", BEA, CAY), ("cannot_link", ANA, CAY)], start=1)]  # fmt: skip
+    file.write_text(HEADER + "\n".join(votes) + "\n")
+    assert append(file, [((ANA, BEA), "must_link", "names")], "Otto") == ["4"]
+
+
 def constraints_from(file: Path, *stated: tuple[int, int]) -> tuple[dict[str, object], list[tuple[int, int, str]]]:
     con = connect()
     con.execute("create table records as select * from (values "

@@ -1,0 +1,84 @@
+"""Who is surely two people, and what a source that vouches for itself has written twice: cases worked out by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+from linkage_helpers import scored
+
+from linkage.person.comparisons import COMPARISONS
+from linkage.person.people import relatives_are_two, separate_generations, separate_numbers, separate_twins
+from linkage.person.resolve import _review
+from linkage.store import connect
+
+CASES = yaml.safe_load((Path(__file__).parent / "two_people.yaml").read_text(encoding="utf-8"))
+#: Of true pairs in these files, how many differ: what a model says of birth dates a generation apart, and of numbers.
+_TRUSTED = {"birth_date": 0.001, "ssn": 0.03, "medicaid_id": 0.05}
+
+
+@pytest.mark.parametrize("case", CASES, ids=[c["name"] for c in CASES])
+def test_who_is_surely_two_people(case: dict[str, Any], tmp_path: Path) -> None:
+    shares = _TRUSTED | case.get("trusted", {})
+    sizes = {c.name: len(c.all_levels) for c in COMPARISONS}
+    told = {name: [0.0] * (sizes[name] - 1) + [share] for name, share in shares.items()}
+    told["birth_date"] = [shares["birth_date"]] * sizes["birth_date"]
+    mixtures: Any = {"adult": SimpleNamespace(m=told)}
+    with connect() as con:
+        number = scored(con, tmp_path, case["records"], case.get("common", ()), case.get("pairs"))
+        twins = separate_twins(con, "edges", 0.0)
+        separate_generations(con, "edges", mixtures, 0.0)
+        separate_numbers(con, "edges", mixtures)
+        found: dict[str, list[list[int]]] = {}
+        most = {"twin": -5.0, "generation": -1.0, "perhaps_generation": -1.0, "numbers": -1.0, "pair": 9.0}
+        for a, b, weight, evidence in con.execute("select rid_l, rid_r, weight, evidence from edges").fetchall():
+            assert weight <= most[evidence] and (weight == 9) == (evidence == "pair")
+            if evidence != "pair":
+                found.setdefault(evidence, []).append(sorted([number[a], number[b]]))
+    apart = {evidence: sorted(pairs) for evidence, pairs in case["apart"].items()}
+    assert {evidence: sorted(pairs) for evidence, pairs in found.items()} == apart
+    assert twins == len(apart.get("twin", []))
+
+
+def test_who_is_only_somehow_related_may_be_one_person() -> None:
+    with connect() as con:
+        con.execute("create table constraints (rid_a bigint, rid_b bigint, kind varchar, reason varchar)")
+        con.execute("insert into constraints values (4, 3, 'must', 'reviewer')")
+        con.execute("""
+        create table stated as select * from (values (1, 2, 'mother_of'), (2, 1, 'sibling_of'), (3, 4, 'spouse_of'),
+            (5, 6, 'other'), (7, 8, 'relative_of')) as t(rid_a, rid_b, relationship)
+        """)
+        relatives_are_two(con)
+        found = con.execute("select * from constraints order by all").fetchall()
+    # Of a pair on which something is said already nothing is added.
+    assert found == [(1, 2, "cannot", "relatives_of_each_other"), (4, 3, "must", "reviewer")]
+
+
+def test_one_number_under_two_names_and_birth_dates_is_a_question() -> None:
+    with connect() as con:
+        con.execute("""
+        create table records as
+        select i as rid, 'a' as source_system, i::varchar as source_record_id, i % 2 = 1 and i < 6 as is_child,
+            '1' || i // 2 as ssn, null::varchar as medicaid_id, 'born ' || i as dob, 'name ' || i as first_std
+        from range(10) t(i)
+        """)
+        con.execute("create table people as select rid, rid as person from records")
+        con.execute("""
+        create table stated as select * from (values (2, 3, 'mother_of'), (4, 5, 'relative_of'), (6, 7, 'sibling_of'))
+            as t(rid_a, rid_b, relationship)
+        """)
+        con.execute("create table refused as select * from (values (2, 3, 4.0), (4, 5, 4.0), (6, 7, 4.0)) "
+                    "as t(rid_l, rid_r, weight)")  # fmt: skip
+        # Unlike in name and birth date; like in the one, unlike in the other.
+        con.execute("""
+        create table edges as select *, 'pair' as evidence from (values (0, 1, 9.0, 6, 7), (8, 9, 9.0, 4, 7))
+            as t(rid_l, rid_r, weight, g_given_name, g_birth_date)
+        """)
+        card: Any = SimpleNamespace(thresholds=SimpleNamespace(review_low=-3.0, review_high=2.5))
+        _review(con, card, [])
+        asked = con.execute("select reason, source_record_id_a from review order by all").fetchall()
+    # Not whether a child is its mother; whether somebody is their sibling a reviewer may know.
+    assert asked == [("id_conflict", "0"), ("refused_by_constraint", "4"), ("refused_by_constraint", "6")]
