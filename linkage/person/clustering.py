@@ -2,7 +2,8 @@
 
 Pairs are joined strongest first; joining two groups adds up all the evidence between them, also the evidence against
 (greedy additive edge contraction for correlation clustering, Keuper and others 2015), so that a chain of half-good
-links does not tie two people together. Statements of the sources and reviewers come first (must), and are never
+links does not tie two people together. Where somebody cannot be of two groups, the one they are clearly more likely to
+be of is heard first. Statements of the sources and reviewers come first (must), and are never
 overruled (cannot); a source that vouches for having no duplicates gives a person at most one record. What could as
 well be the one as the other of two people is left alone.
 
@@ -219,11 +220,18 @@ def _decide(
         others = [other for other in forbidden[b] if other in near[a] and not clash(a, other)]
         return bool(others) and max(mean(a, other) for other in others) > mean(a, b) - TOSS_UP
 
-    heap = [(-v, a, b) for a, nbrs in near.items() for b, v in nbrs.items() if a < b and v >= 0]
+    def comes_first(a: int, b: int) -> list[float]:
+        """What ties ``a`` to others it cannot share with ``b`` and is clearly more likely to be. Two middling pairs add
+        up to more than one sure one, but the sure one is heard first."""
+        rivals = [c for c, value in near[a].items() if c != b and value >= 0 and clash(b, c) and not clash(a, c)]
+        least = mean(a, b) + TOSS_UP if rivals else 0.0
+        return [near[a][c] for c in rivals if mean(a, c) > least]
+
+    heap = [(-v, False, a, b, v) for a, nbrs in near.items() for b, v in nbrs.items() if a < b and v >= 0]
     heapq.heapify(heap)
     while heap:
-        minus, a, b = heapq.heappop(heap)
-        if parent[a] != a or parent[b] != b or near[a].get(b) != -minus:
+        _, has_waited, a, b, value = heapq.heappop(heap)
+        if parent[a] != a or parent[b] != b or near[a].get(b) != value:
             continue
         if clash(a, b):
             del near[a][b]
@@ -231,10 +239,13 @@ def _decide(
             continue
         if is_toss_up(a, b) or is_toss_up(b, a):
             continue
+        if not has_waited and (before := comes_first(a, b) + comes_first(b, a)):
+            heapq.heappush(heap, (-min(before), True, a, b, value))
+            continue
         keep = unite(a, b)
         for other, value in near[keep].items():
             if value >= 0:
-                heapq.heappush(heap, (-value, min(keep, other), max(keep, other)))
+                heapq.heappush(heap, (-value, False, min(keep, other), max(keep, other), value))
     refused = [
         position
         for position, (a, b, w, is_held) in enumerate(zip(a_of, b_of, w_of, held_of, strict=True))

@@ -19,7 +19,7 @@ from linkage.store import in_list, quoted
 
 TWIN_WEIGHT = -5.0
 #: Evidence that says who the other one is: such a pair is never tied together by a third record.
-TWO_PEOPLE = ("twin", "generation", "numbers")
+TWO_PEOPLE = ("twin", "generation", "numbers", "mothers")
 #: A given name borne under as many surnames as this is a name, and not another one misspelt.
 COMMON_NAME = 4
 #: The level at which two numbers have nothing in common.
@@ -170,42 +170,54 @@ def separate_generations(
     """)
     apart = _generation_apart()
     dates = mixtures["adult"].m.get("birth_date")
-    if dates is not None and dates[apart] < TRUSTED_DATES:
-        # A birth date that a second record of the person repeats is no slip of the pen.
-        con.execute(f"""
-        create or replace table kw_dated as
-        select rid_l as rid from {edges} where weight >= {join} and g_birth_date = 0
-        union select rid_r from {edges} where weight >= {join} and g_birth_date = 0
-        """)
-        con.execute(f"""
-        update {edges} e set weight = least(weight, {DOUBTFUL_WEIGHT}),
-            evidence = case when rid_l in (select rid from kw_dated) and rid_r in (select rid from kw_dated)
-                       then 'generation' else 'perhaps_generation' end
-        where evidence <> 'generation' {_some(again)} and g_birth_date = {apart}
-          and coalesce(g_ssn, -1) not in (0, 1) and coalesce(g_medicaid_id, -1) <> 0
-        """)
+    if dates is None:
+        return int(con.execute("select count(*) from kw_apart").fetchall()[0][0])
+    # A birth date that a second record of the person repeats is no slip of the pen: there the model is not asked. It
+    # would take many fathers and sons of one name for people whose birth dates are poorly written.
+    con.execute(f"""
+    create or replace table kw_dated as
+    select rid_l as rid from {edges} where weight >= {join} and g_birth_date = 0
+    union select rid_r from {edges} where weight >= {join} and g_birth_date = 0
+    """)
+    repeated = "rid_l in (select rid from kw_dated) and rid_r in (select rid from kw_dated)"
+    con.execute(f"""
+    update {edges} e set weight = least(weight, {DOUBTFUL_WEIGHT}),
+        evidence = case when {repeated} then 'generation' else 'perhaps_generation' end
+    where evidence <> 'generation' {_some(again)} and g_birth_date = {apart}
+      and coalesce(g_ssn, -1) not in (0, 1) and coalesce(g_medicaid_id, -1) <> 0
+      and ({"true" if dates[apart] < TRUSTED_DATES else repeated})
+    """)
     return int(con.execute("select count(*) from kw_apart").fetchall()[0][0])
 
 
 def separate_numbers(
-    con: duckdb.DuckDBPyConnection, edges: str, mixtures: dict[str, Mixture], again: bool = False
+    con: duckdb.DuckDBPyConnection, edges: str, mixtures: dict[str, Mixture], join: float, again: bool = False
 ) -> int:
-    """Two MARIA GARCIAs of one birth date, with unlike numbers of both kinds and unlike homes, are left to a reviewer.
+    """Two MARIA GARCIAs of one birth date, with unlike numbers of both kinds and no home in common, are left to a
+    reviewer.
 
     So are two unnamed children of two homes to whom one source gave two Medicaid numbers: nothing says who either is.
-    Not where these files' numbers are so poor that the model finds true pairs like this. ``again``: only pairs raised
-    by their relatives since. Returns the number of pairs set apart.
+    Not where these files' numbers are so poor that the model finds true pairs like this. But a social security number
+    that a second record of the person repeats is no slip of the pen: with two such, unlike, the model is not asked.
+    ``again``: only pairs raised by their relatives since. Returns the number of pairs set apart.
     """
     shares = [mixtures["adult"].m.get(name, [1.0])[-1] for name in UNLIKE]
-    if shares[0] * shares[1] > TRUSTED_NUMBERS:
-        return 0
+    is_trusted = shares[0] * shares[1] <= TRUSTED_NUMBERS
+    con.execute(f"""
+    create or replace table kw_numbered as
+    select rid_l as rid from {edges} where weight >= {join} and g_ssn = 0
+    union select rid_r from {edges} where weight >= {join} and g_ssn = 0
+    """)
     con.execute(f"""
     create or replace table kw_numbers as
     select e.rid_l, e.rid_r from {edges} e
     join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
-    where l.medicaid_id <> r.medicaid_id and coalesce(l.ssn <> r.ssn, true) and coalesce(e.g_address, 9) > 1
-      and ((e.g_medicaid_id = {UNLIKE["medicaid_id"]} and e.g_ssn = {UNLIKE["ssn"]})
-        or (l.source_system = r.source_system and l.first_std is null and r.first_std is null))
+    where coalesce(e.g_address, 9) not in (0, 1) and coalesce(l.ssn <> r.ssn, true)
+      and (({is_trusted} and e.g_medicaid_id = {UNLIKE["medicaid_id"]} and e.g_ssn = {UNLIKE["ssn"]})
+        or (coalesce(e.g_medicaid_id, -1) <> 0 and e.g_ssn = {UNLIKE["ssn"]}
+            and e.rid_l in (select rid from kw_numbered) and e.rid_r in (select rid from kw_numbered))
+        or ({is_trusted} and l.medicaid_id <> r.medicaid_id and coalesce(e.g_address, 9) > 1
+            and l.source_system = r.source_system and l.first_std is null and r.first_std is null))
       and e.evidence not in {in_list(TWO_PEOPLE)} {_some(again)}
     """)
     con.execute(f"""
@@ -215,14 +227,47 @@ def separate_numbers(
     return int(con.execute("select count(*) from kw_numbers").fetchall()[0][0])
 
 
+def separate_mothers(con: duckdb.DuckDBPyConnection, edges: str, again: bool = False) -> int:
+    """Two children called NOAH GARRETT born on one day, each with a mother of its own, are left to a reviewer.
+
+    The mothers are people two records tell of, in ``people`` as formed so far, and bear unlike given names. Not where
+    the children have a number or a home in common: a source may call an adoptive or foster mother the mother.
+    ``again``: only pairs raised by their relatives since. Returns the number of pairs set apart.
+    """
+    con.execute("""
+    create or replace table kw_mothers as
+    with told as (
+        select distinct s.rid_b as rid, p.person, m.first_std, m.first_forms
+        from stated s join people p on p.rid = s.rid_a join records m on m.rid = s.rid_a
+        where s.relationship = 'mother_of' and m.first_std is not null and length(m.first_std) > 1)
+    select t.* from told t semi join (
+        select person from people semi join told using (person) group by person having count(*) > 1) using (person)
+    """)
+    con.execute(f"""
+    create or replace table kw_unlike as
+    select e.rid_l, e.rid_r from {edges} e
+    join kw_mothers a on a.rid = e.rid_l join kw_mothers b on b.rid = e.rid_r
+    where coalesce(e.g_ssn, -1) not in (0, 1) and coalesce(e.g_medicaid_id, -1) <> 0
+      and coalesce(e.g_address, 9) not in (0, 1) and e.evidence not in {in_list(TWO_PEOPLE)} {_some(again)}
+    group by e.rid_l, e.rid_r
+    having bool_and(a.person <> b.person and not list_has_any(a.first_forms, b.first_forms)
+        and jaro_winkler_similarity(a.first_std, b.first_std) < 0.8)
+    """)
+    con.execute(f"""
+    update {edges} e set weight = least(weight, {DOUBTFUL_WEIGHT}), evidence = 'mothers'
+    from kw_unlike t where e.rid_l = t.rid_l and e.rid_r = t.rid_r
+    """)
+    return int(con.execute("select count(*) from kw_unlike").fetchall()[0][0])
+
+
 def written_twice(con: duckdb.DuckDBPyConnection, scorer: Scorer, duplicate_free: tuple[str, ...]) -> int:
     """Records a source without duplicates holds twice after all; added to ``constraints`` as must.
 
     A source that vouches for having no duplicates is believed unless it contradicts itself: by the same social security
-    number, birth date and a name (or sex and place), or every name, birth date and sex, with nothing that differs; or
-    by two numbers, or one and the given name, where nothing else is more than a slip of the pen apart. Never where the
-    given names are unlike, or both unknown: one number may have been written to two children. Returns the number of
-    pairs.
+    number, birth date and a name (or sex and place), or every name, birth date, sex and ZIP (the middle name where no
+    ZIP is known), with nothing that differs; or by two numbers, or one and the given name, where nothing else is more
+    than a slip of the pen apart. Never where the given names are unlike, or both unknown: one number may have been
+    written to two children. Returns the number of pairs.
     """
     if not duplicate_free:
         return 0
@@ -230,7 +275,7 @@ def written_twice(con: duckdb.DuckDBPyConnection, scorer: Scorer, duplicate_free
     born = "a.dob = b.dob and length(a.dob) = 10"
     written = (
         "(length(a.first_std) > 1 and length(a.last_std) > 1 and a.sex = b.sex "
-        "and (list_has_any(a.zips, b.zips) or a.zips is null or b.zips is null or a.middle_std = b.middle_std))"
+        "and (list_has_any(a.zips, b.zips) or (a.middle_std = b.middle_std and (a.zips is null or b.zips is null))))"
     )
     # One join for each way: a join on any of them would compare everybody born on one day.
     con.execute(f"""
@@ -385,11 +430,14 @@ def link(
     summary: dict[str, Any] = {
         "twin_pairs": separate_twins(con, edges, join),
         "generation_pairs": separate_generations(con, edges, mixtures, join),
-        "number_pairs": separate_numbers(con, edges, mixtures),
+        "number_pairs": separate_numbers(con, edges, mixtures, join),
         "written_twice": hear_sources(con, scorer, duplicate_free) if heard is None else heard,
     }
     ground = survey(con, duplicate_free)
-    return ground, summary | form(con, edges, join, ground)
+    summary |= form(con, edges, join, ground)
+    if found := separate_mothers(con, edges):
+        summary |= form(con, edges, join, ground)
+    return ground, summary | {"mother_pairs": found}
 
 
 def link_through_relatives(
@@ -418,7 +466,8 @@ def link_through_relatives(
         relational += changed
         summary["twin_pairs"] += separate_twins(con, edges, join, again=True)
         summary["generation_pairs"] += separate_generations(con, edges, mixtures, join, again=True)
-        summary["number_pairs"] += separate_numbers(con, edges, mixtures, again=True)
+        summary["number_pairs"] += separate_numbers(con, edges, mixtures, join, again=True)
+        summary["mother_pairs"] += separate_mothers(con, edges, again=True)
         is_formed = not is_last
         if is_formed:
             summary |= form(con, edges, join, ground)

@@ -46,6 +46,15 @@ def test_a_source_without_duplicates_gives_a_person_one_record() -> None:
     assert run(3, [(0, 2, 9.0), (1, 2, 7.0)], source=[0, 0, -1]) == [0, 1, 0]
 
 
+def test_one_sure_pair_is_heard_before_two_middling_ones() -> None:
+    # Two namesakes, each in a source without duplicates (0 and 2) and in another (1 and 3): 3 agrees with 2 in all,
+    # and a little with both records of the other.
+    sure, middling = [(0, 1, 31.0), (2, 3, 31.0)], [(0, 2, 10.0), (0, 3, 10.0), (1, 2, 10.0), (1, 3, 10.0)]
+    assert run(4, sure + middling, source=[0, -1, 0, -1]) == [0, 0, 2, 2]
+    # Where nothing is surer, more evidence is.
+    assert run(4, [(0, 1, 31.0), (2, 3, 10.0), *middling], source=[0, -1, 0, -1]) == [0, 0, 2, 0]
+
+
 def test_a_must_link_joins_without_an_edge_and_counts_before_edges() -> None:
     assert run(3, [(0, 1, -5.0)], must=[(0, 1)]) == [0, 0, 2]
 

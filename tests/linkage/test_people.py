@@ -580,7 +580,7 @@ def _says_twice(one: dict[str, str | None], other: dict[str, str | None]) -> boo
     for rid, r in enumerate((one, other)):
         con.execute(
             "insert into records values (?, 'medicaid', false, ?, case when ? is not null then [?] end, 'NOLL', "
-            "['NOLL'], ?, ?, try_cast(? as date), ?, ?, ?, null, ?, right(?, 4), ?)",
+            "['NOLL'], ?, ?, try_cast(? as date), ?, ?, ?, case when ? is not null then [?] end, ?, right(?, 4), ?)",
             [
                 rid,
                 *[r["first"]] * 3,
@@ -589,6 +589,7 @@ def _says_twice(one: dict[str, str | None], other: dict[str, str | None]) -> boo
                 r["sex"],
                 r.get("suffix"),
                 r.get("order"),
+                *[r.get("zip")] * 2,
                 *[r["ssn"]] * 2,
                 r["medicaid"],
             ],
@@ -624,6 +625,23 @@ def _says_twice(one: dict[str, str | None], other: dict[str, str | None]) -> boo
 )
 def test_a_source_that_contradicts_itself_is_not_believed(why: str, other: dict[str, str | None], is_one: bool) -> None:
     assert _says_twice(_ANN, _ANN | other) == is_one, why
+
+
+@pytest.mark.parametrize(
+    ("why", "zips", "middle", "is_one"),
+    [
+        ("all names, birth date, sex and ZIP", ("71001", "71001"), ("ROSE", "ROSE"), True),
+        ("two homes: a common name", ("71001", "71003"), ("ROSE", "ROSE"), False),
+        ("no home known, and the middle name", ("71001", None), ("ROSE", "ROSE"), True),
+        ("no home known, no middle name", ("71001", None), ("ROSE", None), False),
+    ],
+)
+def test_a_vouching_source_may_have_two_people_of_one_name_and_birth_date(
+    why: str, zips: tuple[str | None, ...], middle: tuple[str | None, ...], is_one: bool
+) -> None:
+    none: dict[str, str | None] = {"ssn": None, "medicaid": None}
+    one, other = (_ANN | none | {"zip": z, "middle": m} for z, m in zip(zips, middle, strict=True))
+    assert _says_twice(one, other) == is_one, why
 
 
 def test_two_unnamed_children_under_one_number_may_be_twins() -> None:

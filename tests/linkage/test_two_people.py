@@ -11,7 +11,13 @@ import yaml
 from linkage_helpers import scored
 
 from linkage.person.comparisons import COMPARISONS
-from linkage.person.people import relatives_are_two, separate_generations, separate_numbers, separate_twins
+from linkage.person.people import (
+    relatives_are_two,
+    separate_generations,
+    separate_mothers,
+    separate_numbers,
+    separate_twins,
+)
 from linkage.person.resolve import _review
 from linkage.store import connect
 
@@ -31,7 +37,7 @@ def test_who_is_surely_two_people(case: dict[str, Any], tmp_path: Path) -> None:
         number = scored(con, tmp_path, case["records"], case.get("common", ()), case.get("pairs"))
         twins = separate_twins(con, "edges", 0.0)
         separate_generations(con, "edges", mixtures, 0.0)
-        separate_numbers(con, "edges", mixtures)
+        separate_numbers(con, "edges", mixtures, 0.0)
         found: dict[str, list[list[int]]] = {}
         most = {"twin": -5.0, "generation": -1.0, "perhaps_generation": -1.0, "numbers": -1.0, "pair": 9.0}
         for a, b, weight, evidence in con.execute("select rid_l, rid_r, weight, evidence from edges").fetchall():
@@ -41,6 +47,47 @@ def test_who_is_surely_two_people(case: dict[str, Any], tmp_path: Path) -> None:
     apart = {evidence: sorted(pairs) for evidence, pairs in case["apart"].items()}
     assert {evidence: sorted(pairs) for evidence, pairs in found.items()} == apart
     assert twins == len(apart.get("twin", []))
+
+
+_NOAH = {"first": "NOAH", "last": "GARRETT", "born": "2023-08-30"}
+
+
+@pytest.mark.parametrize(
+    ("why", "mothers", "twice", "other", "is_apart"),
+    [
+        ("each has a mother two records know", ("ANA", "RUTH"), (1, 1), {}, True),
+        ("one mother is known from one record: perhaps the other, badly written", ("ANA", "RUTH"), (1, 0), {}, False),
+        ("one name, two people by now: perhaps one mother", ("ANA", "ANA"), (1, 1), {}, False),
+        ("a nickname", ("KATHERINE", "KATE"), (1, 1), {}, False),
+        ("nearly one name", ("MARISOL", "MARISSOL"), (1, 1), {}, False),
+        ("a mother without a given name", ("ANA", None), (1, 1), {}, False),
+        ("one home", ("ANA", "RUTH"), (1, 1), {"address": "12 OAK ST", "zip": "71001"}, False),
+        ("one number", ("ANA", "RUTH"), (1, 1), {"medicaid": "M10000001"}, False),
+        ("a slip of the pen in the other number", ("ANA", "RUTH"), (1, 1), {"ssn": "320-95-8913"}, False),
+        ("two numbers", ("ANA", "RUTH"), (1, 1), {"medicaid": "M20000502", "ssn": "718-20-4433"}, True),
+    ],
+)
+def test_children_of_two_mothers_who_are_surely_two(
+    why: str, mothers: tuple[str, str | None], twice: tuple[int, int], other: dict[str, str], is_apart: bool,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    one = {**_NOAH, "medicaid": "M10000001", "ssn": "320-95-8912", "address": "12 OAK ST", "zip": "71001"}
+    of_mothers = [{"first": name, "last": f"MOTHER{i}"} for i, name in enumerate(mothers)]
+    with connect() as con:
+        number = scored(con, tmp_path, [one, {**_NOAH, **other}, *of_mothers, *of_mothers], pairs=[[1, 2]])
+        rid = {n: r for r, n in number.items()}
+        # Records 3 and 5 are the one mother, 4 and 6 the other, where two records know her.
+        person = {1: 1, 2: 1, 3: 3, 4: 4, 5: 3 if twice[0] else 5, 6: 4 if twice[1] else 6}
+        con.execute("create table people (rid bigint, person bigint)")
+        con.executemany("insert into people values (?, ?)", [[rid[n], p] for n, p in person.items()])
+        con.execute("create or replace table stated (rid_a bigint, rid_b bigint, relationship varchar)")
+        con.executemany("insert into stated values (?, ?, 'mother_of')", [[rid[3], rid[1]], [rid[4], rid[2]]])
+        assert separate_mothers(con, "edges") == is_apart, why
+        expected = (-1.0, "mothers") if is_apart else (9.0, "pair")
+        assert con.execute("select weight, evidence from edges").fetchall() == [expected]
+        con.execute("update edges set weight = 9, evidence = 'pair'")
+        con.execute("insert into stated values (?, ?, 'mother_of')", [rid[3], rid[2]])
+        assert separate_mothers(con, "edges") == 0, "a source names one mother for both"
 
 
 def test_who_is_only_somehow_related_may_be_one_person() -> None:
