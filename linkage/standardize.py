@@ -11,6 +11,7 @@ from functools import cache
 
 import duckdb
 import pyarrow as pa
+from anyascii import anyascii
 from nicknames import name_triplets
 
 from linkage import placeholders
@@ -136,7 +137,8 @@ def _case(column: str, mapping: dict[str, str]) -> str:
 def install(con: duckdb.DuckDBPyConnection) -> None:
     """Define the standardising macros and the nickname table on ``con``.
 
-    ``kw_words(text)``               upper case, no accents, no apostrophes, single spaces; NULL when nothing is left
+    ``kw_latin(text)``               upper case in Latin letters without accents: DANG for Đặng, GROSS for Groß
+    ``kw_words(text)``               the same without apostrophes, single spaces; NULL when nothing is left
     ``kw_name(text)``                the same without digits
     ``kw_is_placeholder(words)``     does this given name stand for "no name yet"?
     ``kw_birth_order(words)``        A, B, C or D from TWIN A, BOY 2 ...
@@ -154,8 +156,10 @@ def install(con: duckdb.DuckDBPyConnection) -> None:
     allowed = in_list([*placeholders.OPENING_WORDS, *placeholders.WORDS, *placeholders.FILLERS])
     suffixes, titles = in_list(_SUFFIX), in_list(_TITLES)
     macros = [
-        r"""kw_words(t) as nullif(trim(regexp_replace(regexp_replace(upper(strip_accents(t::varchar)),
-            '[''’`´.]', '', 'g'), '[^\p{L}0-9]+', ' ', 'g')), '')""",
+        # As many bytes as letters: nothing to transliterate.
+        """kw_latin(t) as upper(case when strlen(t) = length(t) then t else kw_ascii(t) end)""",
+        r"""kw_words(t) as nullif(trim(regexp_replace(regexp_replace(kw_latin(t::varchar),
+            '[''`.]', '', 'g'), '[^A-Z0-9]+', ' ', 'g')), '')""",
         r"""kw_name(t) as nullif(trim(regexp_replace(regexp_replace(kw_words(t), '[0-9]+', ' ', 'g'),
             '\s+', ' ', 'g')), '')""",
         f"""kw_is_placeholder(w) as coalesce(
@@ -233,6 +237,8 @@ def install(con: duckdb.DuckDBPyConnection) -> None:
                 street := nullif(kw_street_words(trim(regexp_replace(kw_without_unit(u), '^[0-9]+[A-Z]? ', ''))), ''),
                 unit := kw_unit_of(u)) end)""",
     ]
+    if not con.execute("select 1 from duckdb_functions() where function_name = 'kw_ascii'").fetchall():
+        con.create_function("kw_ascii", anyascii, ["VARCHAR"], "VARCHAR")
     for macro in macros:
         con.execute(f"create or replace macro {macro}")
     names, formals = zip(*nickname_forms(), strict=True)

@@ -8,10 +8,11 @@ pair is decided, or the reviewer would follow them.
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from anyascii import anyascii
 
 from linkage.review import decisions as reviewed
 from linkage.review.queue import stated
@@ -70,9 +71,8 @@ _SMALL = re.compile("a[mnst]|b[ey]|do|go|he|i[fnst]|m[ey]|no|o[fnr]|so|to|u[ps]|
 
 
 def _words(text: str) -> list[str]:
-    """The words of ``text`` without accents, in small letters; whatever is no letter and no digit divides them."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    return re.findall(r"[^\W_]+", plain.casefold())
+    """The words of ``text`` in small Latin letters without accents; what is no letter and no digit divides them."""
+    return re.findall(r"[^\W_]+", anyascii(text).casefold())
 
 
 def _private(key: reviewed.Key, record: dict[str, str]) -> set[str]:
