@@ -19,7 +19,7 @@ from linkage.store import in_list, quoted
 
 TWIN_WEIGHT = -5.0
 #: Evidence that says who the other one is: such a pair is never tied together by a third record.
-TWO_PEOPLE = ("twin", "generation", "numbers", "mothers")
+TWO_PEOPLE = ("twin", "generation", "birth_dates", "numbers", "mothers")
 #: A given name borne under as many surnames as this is a name, and not another one misspelt.
 COMMON_NAME = 4
 #: The level at which two numbers have nothing in common.
@@ -150,7 +150,8 @@ def separate_generations(
 
     Nor is ROBERT SR the ROBERT JR born a generation later, unless they have a number in common. Two EARLs of one
     address born a generation apart, with no number in common, are left to a reviewer, unless the birth dates of these
-    files are too poor to tell; where other records repeat both birth dates, no third record ties the two together.
+    files are too poor to tell. Where other records repeat both birth dates, they are two, and no third record ties them
+    together; so are two whose repeated birth dates have nothing in common, unless birth dates are poor.
 
     ``again``: only pairs raised by their relatives since. Returns the number of pairs set apart.
     """
@@ -180,12 +181,14 @@ def separate_generations(
     union select rid_r from {edges} where weight >= {join} and g_birth_date = 0
     """)
     repeated = "rid_l in (select rid from kw_dated) and rid_r in (select rid from kw_dated)"
+    is_trusted, is_trusted_elsewhere = (share < TRUSTED_DATES for share in dates[apart:])
     con.execute(f"""
     update {edges} e set weight = least(weight, {DOUBTFUL_WEIGHT}),
-        evidence = case when {repeated} then 'generation' else 'perhaps_generation' end
-    where evidence <> 'generation' {_some(again)} and g_birth_date = {apart}
+        evidence = case when {repeated} then 'birth_dates' else 'perhaps_generation' end
+    where evidence not in {in_list(TWO_PEOPLE)} {_some(again)}
       and coalesce(g_ssn, -1) not in (0, 1) and coalesce(g_medicaid_id, -1) <> 0
-      and ({"true" if dates[apart] < TRUSTED_DATES else repeated})
+      and ((g_birth_date = {apart} and ({is_trusted} or ({repeated})))
+        or (g_birth_date > {apart} and {is_trusted_elsewhere} and {repeated}))
     """)
     return int(con.execute("select count(*) from kw_apart").fetchall()[0][0])
 

@@ -15,7 +15,7 @@ from typing import Any
 from anyascii import anyascii
 
 from linkage.review import decisions as reviewed
-from linkage.review.queue import stated
+from linkage.review.queue import hide_sealed, stated
 from linkage.review.words import FAMILY_REASONS, GROUNDS, REASONS
 from linkage.standardize import STREET_TYPES, UNITS
 from linkage.store import connect, quoted, rows
@@ -264,12 +264,13 @@ class Desk:
         return {key: {"record": f"{key[0]} {key[1]}", **_fold(shown.get(key, [])), **kin.get(key, {})} for key in keys}
 
     def _relatives(self, con: Any, standard: str) -> dict[reviewed.Key, dict[str, str]]:
-        """The names of stated parents and children of the records in table ``wanted``."""
+        """The names of stated parents and children of the records in table ``wanted``, less whom a seal hides."""
         path = self.linkage_dir / "relationships.parquet"
         if not path.exists():
             return {}
+        hide_sealed(con, self.linkage_dir)
         con.execute(f"create table own as select rid, source_system, source_record_id, first_std, last_std, dob "
-                    f"from {standard}")  # fmt: skip
+                    f"from {standard} anti join hidden using (rid)")  # fmt: skip
         found = con.execute(f"""
         with told as (
             select rid_a as me, rid_b as other, 'children' as label from read_parquet({quoted(path)})

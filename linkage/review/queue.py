@@ -77,6 +77,28 @@ def load(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
     select r.rid, c.person_id as person from records r
     join read_parquet({quoted(linkage_dir / "person_crosswalk.parquet")}) c using (source_system, source_record_id)
     """)
+    hide_sealed(con, linkage_dir)
+
+
+def hide_sealed(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
+    """Table ``hidden(rid)``: all records of children with a sealed record whom a source says somebody adopted.
+
+    Nobody is asked about them or shown them as somebody's child: two records side by side are what a seal keeps apart.
+    """
+    con.execute(f"""
+    create or replace temp table hidden as
+    with held as (
+        select r.rid, r.is_sealed, c.person_id
+        from read_parquet({quoted(linkage_dir / "records.parquet")}) r
+        join read_parquet({quoted(linkage_dir / "person_crosswalk.parquet")}) c using (source_system, source_record_id))
+    select rid from held semi join (
+        select person_id from held
+        left join (select distinct rid_b as rid, true as is_adopted
+                   from read_parquet({quoted(linkage_dir / "relationships.parquet")})
+                   where relationship = 'adoptive_parent_of') using (rid)
+        group by person_id having bool_or(coalesce(is_sealed, false)) and bool_or(coalesce(is_adopted, false))
+    ) using (person_id)
+    """)
 
 
 def without_reviewers(con: duckdb.DuckDBPyConnection, card: models.ModelCard) -> None:
@@ -105,7 +127,8 @@ def build_queue(
 ) -> dict[str, Any]:
     """Write ``review_queue.parquet`` and ``audit_strata.parquet`` for the night in ``linkage_dir``.
 
-    Reads what ``resolve`` and ``build_families`` wrote there. Pairs that are settled by decisions are no questions any
+    Reads what ``resolve`` and ``build_families`` wrote there. Whom a sealed adoption hides is in neither
+    (:func:`hide_sealed`). Pairs that are settled by decisions are no questions any
     more; pairs on which reviewers disagree, or whose decisions contradict each other or what sources state, come first.
     Returns counts.
     """
@@ -181,7 +204,8 @@ def _candidates(
     ), placed as (
         select s.*, pl.person as person_l, pr.person as person_r, pl.person = pr.person as is_linked,
             fl.part as part_l, fr.part as part_r
-        from shown s join people pl on pl.rid = s.rid_l join people pr on pr.rid = s.rid_r
+        from (select * from shown anti join hidden h on h.rid = rid_l anti join hidden h on h.rid = rid_r) s
+        join people pl on pl.rid = s.rid_l join people pr on pr.rid = s.rid_r
         join part fl on fl.rid = s.rid_l join part fr on fr.rid = s.rid_r
         anti join (select * from said where state = 'settled') d on d.rid_l = s.rid_l and d.rid_r = s.rid_r
     ), answered as (
@@ -281,6 +305,7 @@ def draw_audit(con: duckdb.DuckDBPyConnection, join: float) -> int:
         (case when a.person = b.person then 'linked ' else 'not linked ' end) || band as stratum,
         md5({quoted(AUDIT_SEED)} || chr(31) || e.rid_l || chr(31) || e.rid_r) as draw
     from edges e join alone a on a.rid = e.rid_l join alone b on b.rid = e.rid_r
+    anti join hidden h on h.rid = e.rid_l anti join hidden h on h.rid = e.rid_r
     """)
     con.execute(f"""
     create table audit as

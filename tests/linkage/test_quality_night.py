@@ -133,6 +133,33 @@ def test_what_hangs_on_a_question(tmp_path: Path) -> None:
     ]
 
 
+def test_whom_a_sealed_adoption_hides_nobody_is_asked_about(looked_at: Path, tmp_path: Path) -> None:
+    work = tmp_path / "linkage"
+    shutil.copytree(looked_at, work)
+    before = table(work / "review_queue.parquet")
+    person = {
+        (r["source_system"], r["source_record_id"]): r["person_id"] for r in table(work / "person_crosswalk.parquet")
+    }
+    asked = {person[key] for r in before for key in pair(r)}
+    child = min(person[key] for r in before if r["list"] == "review" for key in pair(r))
+    assert {child} < asked and any(child in map(person.get, pair(r)) for r in before if r["list"] == "audit")
+    records = pq.read_table(work / "records.parquet")
+    own = [person[(r["source_system"], r["source_record_id"])] == child for r in records.to_pylist()]
+    # Sealed, and adopted by the word of a source.
+    place = records.schema.get_field_index("is_sealed")
+    pq.write_table(records.set_column(place, "is_sealed", pa.array(own, pa.bool_())), work / "records.parquet")
+    rid = records.column("rid").to_pylist()[own.index(True)]
+    kin = pq.read_table(work / "relationships.parquet")
+    line = {"rid_a": rid + 1, "rid_b": rid, "relationship": "adoptive_parent_of", "source_system": "court"}
+    added = pa.Table.from_pylist([line], kin.schema)
+    for stated, is_hidden in ((kin, False), (pa.concat_tables([kin, added]), True)):
+        pq.write_table(stated, work / "relationships.parquet")
+        linkage.build_queue(work)
+        now = {person[key] for r in table(work / "review_queue.parquet") for key in pair(r)}
+        assert (child not in now) == is_hidden
+    assert len(now) > 1, "others are asked about as before"
+
+
 def test_the_queue_says_why_without_a_name_or_a_number(trained: Path, looked_at: Path) -> None:
     words = {w for r in table(looked_at / "review_queue.parquet")
              for w in re.findall(r"\w+", f"{r['words']} {r['consequence']}".upper())}  # fmt: skip

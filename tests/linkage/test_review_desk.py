@@ -37,12 +37,19 @@ def folder(tmp_path: Path) -> Path:
                 "last_std": "DIAZ", "suffix": None, "dob": "1990-02-03", "sex": "F", "ssn": "123004567",
                 "last4": "4567", "medicaid_id": None, "addr_keys": ["1|OAK||99999"], "city": None, "state": None,
                 "zip": None, "phone": None, "mother_first": None, "mother_last": None, "race_ethnicity": None,
-                "death_date": None, "record_role": None,
+                "death_date": None, "record_role": None, "is_sealed": i == 1,
             }
             for i, (s, r) in enumerate(keys)
         ],
         linkage / "records.parquet",
     )  # fmt: skip
+    write_table(
+        [
+            {"source_system": s, "source_record_id": r, "person_id": "N" if i == 2 else "M"}
+            for i, (s, r) in enumerate(keys)
+        ],
+        linkage / "person_crosswalk.parquet",
+    )
     write_table(
         [
             {"source_system": "court", "source_record_id": "P1", "row_kind": "primary", "source_table": "parties",
@@ -75,6 +82,20 @@ def folder(tmp_path: Path) -> Path:
         [{"rid_a": 3, "rid_b": 0, "relationship": "mother_of", "valid_to": None}], linkage / "relationships.parquet"
     )
     return tmp_path
+
+
+def test_a_child_a_seal_hides_is_shown_as_nobodys(folder: Path) -> None:
+    there = desk(folder)
+    rosa = there.records(there.open())[ROSA]
+    assert rosa["parents"] == "ROSA DIAZ 1990-02-03"
+    # Another record of her person is sealed; now a source also says that somebody adopted her.
+    kin = folder / "linkage" / "relationships.parquet"
+    stated = [
+        {"rid_a": 3, "rid_b": 0, "relationship": "mother_of", "valid_to": None},
+        {"rid_a": 2, "rid_b": 1, "relationship": "adoptive_parent_of", "valid_to": None},
+    ]
+    write_table(stated, kin)
+    assert "parents" not in there.records(there.open())[ROSA]
 
 
 def desk(folder: Path, who: str = "Rita", role: str = "reviewer", only: str | None = None) -> Desk:

@@ -12,6 +12,7 @@ from linkage_helpers import scored
 
 from linkage.person.comparisons import COMPARISONS
 from linkage.person.people import (
+    TWO_PEOPLE,
     relatives_are_two,
     separate_generations,
     separate_mothers,
@@ -39,7 +40,7 @@ def test_who_is_surely_two_people(case: dict[str, Any], tmp_path: Path) -> None:
         separate_generations(con, "edges", mixtures, 0.0)
         separate_numbers(con, "edges", mixtures, 0.0)
         found: dict[str, list[list[int]]] = {}
-        most = {"twin": -5.0, "generation": -1.0, "perhaps_generation": -1.0, "numbers": -1.0, "pair": 9.0}
+        most = {name: -1.0 for name in (*TWO_PEOPLE, "perhaps_generation")} | {"twin": -5.0, "pair": 9.0}
         for a, b, weight, evidence in con.execute("select rid_l, rid_r, weight, evidence from edges").fetchall():
             assert weight <= most[evidence] and (weight == 9) == (evidence == "pair")
             if evidence != "pair":
