@@ -16,13 +16,16 @@ from linkage import model
 from linkage.family.families import build_families
 from linkage.person.resolve import resolve_on, tell_scoring
 from linkage.quality import write_report
-from linkage.reading import is_view, read_tables
+from linkage.reading import LinkageError, is_view, read_tables
 from linkage.records import prepare
 from linkage.store import connect, in_list, quoted, write_parquet
 from linkage.train import train_on
 
 _KEY = ("source_system", "source_record_id")
 _KIN = (*_KEY, "related_record_id", "relationship")
+_WRITTEN = (
+    "person_crosswalk.parquet", "parent_child.parquet", "family_member.parquet", "scores.parquet", "report.html",
+)  # fmt: skip
 
 
 def _count(con: duckdb.DuckDBPyConnection, query: str) -> int:
@@ -50,9 +53,8 @@ def link_files(
     and the seconds of each step.
 
     Raises :class:`FileNotFoundError` for a missing file, :class:`~linkage.reading.LinkageError` for one that cannot be
-    read or lacks a key column.
+    read, lacks a key column, or would be written over.
     """
-    out.mkdir(parents=True, exist_ok=True)
     work = out / "work"
     seconds: dict[str, float] = {}
     began = time.perf_counter()
@@ -62,6 +64,11 @@ def link_files(
 
     duplicate_free = tuple(duplicate_free)
     related = [relationships] if isinstance(relationships, Path) else list(relationships or [])
+    for given in (*records, *related):
+        place = given.resolve()
+        if work.resolve() in place.parents or place in {(out / name).resolve() for name in _WRITTEN}:
+            raise LinkageError(f"{given.name} lies where the result is written: give another folder for that")
+    out.mkdir(parents=True, exist_ok=True)
     con = connect(spill_dir=work / "spill")
     try:
         persons, kin = "given_records", "given_relationships" if related else None

@@ -508,14 +508,15 @@ _PLAIN_ERRORS = {
 
 
 def failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[str]:
-    """Checks of a run that did not pass, as ``asset/key: check``."""
+    """Checks of a run that did not pass, as ``asset/key: check (what it says of it)``."""
     import dagster as dg
 
     found = []
     for record in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
         evaluation = record.get_dagster_event().asset_check_evaluation_data
         if not evaluation.passed:
-            found.append(f"{evaluation.asset_key.to_user_string()}: {evaluation.check_name}")
+            told = f" ({evaluation.description})" if evaluation.description else ""
+            found.append(f"{evaluation.asset_key.to_user_string()}: {evaluation.check_name}{told}")
     return sorted(set(found))
 
 

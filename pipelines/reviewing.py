@@ -117,22 +117,36 @@ def _terminal(console: Console, desk: Desk) -> None:
         if question.consequence:
             console.print(f"At stake: {question.consequence}.")
         try:
-            answer = console.input("[b]s[/b]ame person, [b]d[/b]ifferent, [b]u[/b]nsure, [b]n[/b]ext, [b]q[/b]uit: ")
-            answer = answer.strip().lower()[:1]
+            answer = ""
+            while answer not in (*levels, "n", "q"):
+                answer = console.input(
+                    "[b]s[/b]ame person, [b]d[/b]ifferent, [b]u[/b]nsure, [b]n[/b]ext, [b]q[/b]uit: "
+                )
+                answer = answer.strip().lower()[:1]
             if answer == "q":
                 return
-            if answer not in levels:
+            if answer == "n":
                 later.add(question.item)
                 continue
             for number, ground in enumerate(GROUNDS, start=1):
                 console.print(f"  {number} {ground}")
-            reason = console.input("Because of (a number, or words without names): ").strip()
+            while True:
+                reason = console.input("Because of (a number, or words without names; nothing: later): ").strip()
+                if not reason:
+                    later.add(question.item)
+                    break
+                if reason.isdigit():
+                    if not 0 < int(reason) <= len(GROUNDS):
+                        console.print(f"[red]A number from 1 to {len(GROUNDS)}, or words.[/red]")
+                        continue
+                    reason = GROUNDS[int(reason) - 1]
+                try:
+                    told = desk.decide(question.item, levels[answer], reason)
+                except ReviewError as error:
+                    console.print(f"[red]Not recorded: {error}[/red]")
+                    continue
+                console.print(f"Recorded. {told.words}\n")
+                break
         except EOFError:
             return
-        reason = GROUNDS[int(reason) - 1] if reason.isdigit() and 0 < int(reason) <= len(GROUNDS) else reason
-        try:
-            console.print(f"Recorded. {desk.decide(question.item, levels[answer], reason).words}\n")
-        except ReviewError as error:
-            console.print(f"[red]Not recorded: {error}[/red]\n")
-            later.add(question.item)
     console.print("Nothing more is open for you.")

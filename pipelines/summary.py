@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from expectations.contract import Contract, load_contracts
@@ -89,7 +90,7 @@ def show_outcome(console: Console, night: Night, outcome: Outcome) -> None:
     console.print(f"[green bold]{verb} {release.release_id}[/green bold], cut-off {release.manifest['cut_off']}.")
     console.print(f"  {release.folder}", soft_wrap=True)
     for check in outcome.failed_checks:
-        console.print(f"  [yellow]check did not pass[/yellow]  {check}")
+        console.print(f"  [yellow]check did not pass[/yellow]  {escape(check)}")
 
 
 #: Level weights that differ by less than this (log2) are the same for the console; the file has all.

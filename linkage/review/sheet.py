@@ -61,7 +61,15 @@ def export(desk: Desk, path: Path, limit: int = 200) -> int:
 
     A second sheet lists what is odd about families, by record number: nothing there is taken in again. Text that a
     spreadsheet would take for a formula stays text. No score is in the file.
+
+    Raises :class:`~linkage.review.decisions.ReviewError` for a file that is there: it may hold somebody's decisions.
     """
+    if path.exists():
+        raise reviewed.ReviewError(
+            f"{path.name} is there already, perhaps with decisions: import it, then name another file"
+        )
+    if path.suffix.lower() != ".xlsx":
+        raise reviewed.ReviewError(f"{path.name} would be a workbook: give it a name that ends in .xlsx")
     questions = desk.open()[:limit]
     records = desk.records(questions)
     book = Workbook()

@@ -471,6 +471,16 @@ def test_files_without_the_key_columns_are_refused(tmp_path: Path) -> None:
         linkage.link_files([tmp_path / "gone.csv"], tmp_path / "out")
 
 
+@pytest.mark.parametrize("place", ["report.html", "scores.parquet", "work/records.parquet"])
+def test_a_file_that_would_be_written_over_is_refused_and_stays(tmp_path: Path, place: str) -> None:
+    file = tmp_path / "out" / place
+    file.parent.mkdir(parents=True)
+    file.write_text("source_system,source_record_id,last_name\na,1,Gray\n")
+    done = CliRunner().invoke(app, ["link", "--records", str(file), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 1 and f"{file.name} lies where the result is written" in " ".join(done.output.split())
+    assert file.read_text().endswith("a,1,Gray\n")
+
+
 def test_the_cut_is_a_date_not_the_clock(night: Path) -> None:
     dates = set(pq.read_table(night / "linkage" / "person_crosswalk.parquet")["valid_from"].to_pylist())
     assert dates == {CUT} and isinstance(next(iter(dates)), dt.date)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import threading
 from collections.abc import Iterator
@@ -13,12 +14,15 @@ import pyarrow.parquet as pq
 import pytest
 from linkage_helpers import write_table
 from openpyxl import load_workbook
+from rich.console import Console
 
 from linkage.review import sheet
 from linkage.review.decisions import ReviewError, append, read
 from linkage.review.desk import Desk, status
 from linkage.review.page import ReviewServer
 from linkage.review.queue import item_of
+from linkage.review.words import GROUNDS
+from pipelines.reviewing import _terminal
 
 ROSA = ("court", "P1")
 ROSE = ("medicaid", "7001")
@@ -230,6 +234,39 @@ def test_odd_families_are_listed_by_record_number_for_the_agencies(folder: Path)
     assert sheet.take_in(desk(folder), folder / "queue.xlsx")["left open"] == 2, "the second sheet asks for no decision"
 
 
+# --- the terminal ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("typed", "decided"),
+    [
+        ("s 1 q", [("must_link", GROUNDS[0])]),
+        # A key that is none asks again; so do a number that is none and a reason with a name.
+        ("x  s 9 Diaz 1 q", [("must_link", GROUNDS[0])]),
+        ("d", []),
+        ("n u looked-up", [("unsure", "looked-up")]),
+        # Without a reason the pair is for later, and the next one is shown.
+        ("s _ d 2", [("cannot_link", GROUNDS[1])]),
+    ],
+)
+def test_one_pair_after_the_other_in_the_terminal(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, typed: str, decided: list[tuple[str, str]]
+) -> None:
+    answers = iter(["" if word == "_" else word for word in typed.split(" ")])
+
+    def answer(*_: object) -> str:
+        try:
+            return next(answers)
+        except StopIteration:
+            raise EOFError from None
+
+    monkeypatch.setattr("builtins.input", answer)
+    _terminal(Console(file=io.StringIO(), width=200), desk(folder))
+    path = folder / "reviews" / "decisions.csv"
+    assert [(d.level, d.reason) for d in read(path).lines] == decided
+    assert next(answers, None) is None, "everything typed was asked for"
+
+
 # --- the workbook ------------------------------------------------------------------------------------------------
 
 
@@ -248,6 +285,16 @@ def workbook(folder: Path) -> Path:
     path = folder / "queue.xlsx"
     assert sheet.export(desk(folder), path) == 2
     return path
+
+
+def test_a_workbook_that_may_hold_decisions_is_not_written_over(folder: Path, workbook: Path) -> None:
+    fill(workbook, {2: ("same", "names and birth date")})
+    before = workbook.read_bytes()
+    with pytest.raises(ReviewError, match="is there already"):
+        sheet.export(desk(folder), workbook)
+    assert workbook.read_bytes() == before
+    with pytest.raises(ReviewError, match="that ends in"):
+        sheet.export(desk(folder), folder / "queue.csv")
 
 
 COUNTED = {"decisions": 0, "already known": 0, "no longer asked": 0, "left open": 0}
