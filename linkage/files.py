@@ -64,10 +64,10 @@ def link_files(
 
     duplicate_free = tuple(duplicate_free)
     related = [relationships] if isinstance(relationships, Path) else list(relationships or [])
-    for given in (*records, *related):
-        place = given.resolve()
+    for file in (*records, *related):
+        place = file.resolve()
         if work.resolve() in place.parents or place in {(out / name).resolve() for name in _WRITTEN}:
-            raise LinkageError(f"{given.name} lies where the result is written: give another folder for that")
+            raise LinkageError(f"{file.name} lies where the result is written: give another folder for that")
     out.mkdir(parents=True, exist_ok=True)
     con = connect(spill_dir=work / "spill")
     try:

@@ -81,14 +81,11 @@ def _name_clusters(con: duckdb.DuckDBPyConnection, threshold: str) -> None:
         select n.person as cluster, p.person as id, count(*) as records
         from people n join published p using (rid) group by all
     ), ranked as (
-        select *, row_number() over (partition by cluster order by records desc, id) as of_cluster,
-            row_number() over (partition by id order by records desc, cluster) as of_id
-        from shared
+        select *, row_number() over (partition by cluster order by records desc, id) as of_cluster from shared
     ), named as (
-        select cluster, id, of_id = 1 as is_own,
-            row_number() over (partition by id, of_id = 1 order by cluster) as nth
+        select cluster, id, row_number() over (partition by id order by records desc, cluster) - 1 as nth
         from ranked where of_cluster = 1
     )
-    select '{threshold}', p.rid, case when n.is_own then n.id else n.id || '-' || n.nth end
+    select '{threshold}', p.rid, case when n.nth = 0 then n.id else n.id || '-' || n.nth end
     from people p join named n on n.cluster = p.person
     """)

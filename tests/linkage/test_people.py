@@ -463,6 +463,12 @@ def test_files_with_nothing_but_names_or_a_million_placeholders_still_end(tmp_pa
     assert summary["people"]["people"] >= 3000
 
 
+def test_a_system_that_is_not_there_cannot_vouch_and_is_named(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("source_system,source_record_id,last_name\na,1,Gray\na,2,Moss\n")
+    told = linkage.link_files([tmp_path / "in.csv"], tmp_path / "out", duplicate_free=("zoo", "a"))
+    assert told["duplicate_free_unknown"] == ["zoo"]
+
+
 def test_files_without_the_key_columns_are_refused(tmp_path: Path) -> None:
     records = write_table([{"first_name": "ANNA"}], tmp_path / "r.parquet")
     with pytest.raises(ValueError, match="source_record_id, source_system"):

@@ -130,6 +130,18 @@ def test_what_was_this_id_on_that_day(tmp_path: Path) -> None:
         registry.resolve("0" * 26)
 
 
+def test_an_id_that_ended_twice_over_stands_for_the_one_that_lives(tmp_path: Path) -> None:
+    registry, con = Registry(tmp_path, "person"), connect()
+    first, _, _ = registry.update({"x": ["a"], "y": ["b", "c"], "z": list("defg")}, DAY[0], SECRET)
+    registry.update({"y": ["a", "b", "c"], "z": list("defg")}, DAY[1], SECRET)
+    registry.update({"z": list("abcdefg")}, DAY[2], SECRET)
+    heirs = []
+    for day in DAY[:3]:
+        registry.heirs(con, day)
+        heirs.append(set(con.execute("select id, heir from registry_heirs").fetchall()))
+    assert heirs == [set(), {(first["x"], first["y"])}, {(first["x"], first["z"]), (first["y"], first["z"])}]
+
+
 def test_replaying_an_earlier_night_writes_nothing_and_gives_the_same_ids(tmp_path: Path) -> None:
     registry = Registry(tmp_path, "person")
     first, _, _ = registry.update({"x": ["a"], "y": ["b"]}, DAY[0], SECRET)
