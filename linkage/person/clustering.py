@@ -2,10 +2,10 @@
 
 Pairs are joined strongest first; joining two groups adds up all the evidence between them, also the evidence against
 (greedy additive edge contraction for correlation clustering, Keuper and others 2015), so that a chain of half-good
-links does not tie two people together. Where somebody cannot be of two groups, the one they are clearly more likely to
-be of is heard first. Statements of the sources and reviewers come first (must), and are never
-overruled (cannot); a source that vouches for having no duplicates gives a person at most one record. What could as
-well be the one as the other of two people is left alone.
+links does not tie two people together. Where somebody cannot be of two groups, the one a pair speaks for more surely is
+heard first. Statements of the sources and reviewers come first (must), and are never overruled (cannot); a source that
+vouches for having no duplicates gives a person at most one record. What could as well be the one as the other of two
+people is left alone.
 
 The result depends on pairs and constraints only, never on their order (but for musts that cannot all hold), and each
 connected component is decided by itself: the ground for incremental nights.
@@ -220,12 +220,17 @@ def _decide(
         others = [other for other in forbidden[b] if other in near[a] and not clash(a, other)]
         return bool(others) and max(mean(a, other) for other in others) > mean(a, b) - TOSS_UP
 
+    def surest(a: int, b: int) -> float:
+        """The weight of the best pair between two groups, as loud as it can be."""
+        between = {(a, b), (b, a)}
+        return max(w for x, y, w in zip(a_of, b_of, w_of, strict=True) if (find(x), find(y)) in between)
+
     def comes_first(a: int, b: int) -> list[float]:
-        """What ties ``a`` to others it cannot share with ``b`` and is clearly more likely to be. Two middling pairs add
-        up to more than one sure one, but the sure one is heard first."""
+        """What ties ``a`` to others it cannot share with ``b``, and to whom a clearly surer pair ties it: two middling
+        pairs add up to more than one sure one, but the sure one is heard first."""
         rivals = [c for c, value in near[a].items() if c != b and value >= 0 and clash(b, c) and not clash(a, c)]
-        least = mean(a, b) + TOSS_UP if rivals else 0.0
-        return [near[a][c] for c in rivals if mean(a, c) > least]
+        least = surest(a, b) + TOSS_UP if rivals else 0.0
+        return [near[a][c] for c in rivals if surest(a, c) > least]
 
     heap = [(-v, False, a, b, v) for a, nbrs in near.items() for b, v in nbrs.items() if a < b and v >= 0]
     heapq.heapify(heap)
