@@ -151,7 +151,8 @@ def separate_generations(
     Nor is ROBERT SR the ROBERT JR born a generation later, unless they have a number in common. Two EARLs of one
     address born a generation apart, with no number in common, are left to a reviewer, unless the birth dates of these
     files are too poor to tell. Where other records repeat both birth dates, they are two, and no third record ties them
-    together; so are two whose repeated birth dates have nothing in common, unless birth dates are poor.
+    together. So are two whose repeated birth dates have nothing in common, unless birth dates are poor, or the two have
+    surname and home in common.
 
     ``again``: only pairs raised by their relatives since. Returns the number of pairs set apart.
     """
@@ -188,7 +189,9 @@ def separate_generations(
     where evidence not in {in_list(TWO_PEOPLE)} {_some(again)}
       and coalesce(g_ssn, -1) not in (0, 1) and coalesce(g_medicaid_id, -1) <> 0
       and ((g_birth_date = {apart} and ({is_trusted} or ({repeated})))
-        or (g_birth_date > {apart} and {is_trusted_elsewhere} and {repeated}))
+        or (g_birth_date > {apart} and {is_trusted_elsewhere} and {repeated}
+            -- Of one surname at one home: one of the dates may have gone from system to system.
+            and (coalesce(g_address, 9) not in (0, 1) or coalesce(g_surname, 9) > 1)))
     """)
     return int(con.execute("select count(*) from kw_apart").fetchall()[0][0])
 
