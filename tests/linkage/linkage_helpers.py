@@ -1,10 +1,10 @@
-"""A way to write person records and to run the first step on them."""
+"""Ways to write person records, and to run single steps on them."""
 
 from __future__ import annotations
 
 import datetime as dt
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from linkage import build_families, link_families
 from linkage.person.comparisons import COMPARISONS
 from linkage.person.scoring import Scorer
 from linkage.records import prepare
@@ -81,3 +82,100 @@ def scored(
         "create table edges as select 9::double as weight, 'adult' as model, 'pair' as evidence, * from compared"
     )
     return {r: number for number, r in rid.items()}
+
+
+_RECORD = pa.schema(
+    [
+        ("rid", pa.int64()), ("source_system", pa.string()), ("source_record_id", pa.string()),
+        ("birth_date", pa.date32()), ("is_birth_date_estimated", pa.bool_()), ("sex", pa.string()),
+        ("is_child", pa.bool_()), ("record_role", pa.string()), ("is_sealed", pa.bool_()),
+        ("first_std", pa.string()), ("first_forms", pa.list_(pa.string())), ("last_std", pa.string()),
+        ("dob", pa.string()), ("person_id", pa.string()), ("match_probability", pa.float64()),
+    ]
+)  # fmt: skip
+_STATED = pa.schema(
+    [
+        ("rid_a", pa.int64()), ("rid_b", pa.int64()), ("relationship", pa.string()), ("evidence", pa.string()),
+        ("source_system", pa.string()), ("valid_from", pa.date32()), ("valid_to", pa.date32()),
+    ]
+)  # fmt: skip
+_MEMBER = pa.schema(
+    [("source_system", pa.string()), ("case_key", pa.string()), ("rid", pa.int64()), ("role", pa.string())]
+)
+_HOME = pa.schema(
+    [
+        ("household_id", pa.string()), ("person_id", pa.string()),
+        ("valid_from", pa.date32()), ("valid_to", pa.date32()),
+    ]
+)  # fmt: skip
+
+
+def families_of(
+    folder: Path,
+    people: dict[str, list[dict[str, Any]]],
+    stated: Iterable[Sequence[Any]],
+    cases: Iterable[tuple[str, str]] = (),
+    homes: Iterable[tuple[Any, ...]] = (),
+    apart: tuple[str, str] | None = None,
+) -> dict[str, list[dict[str, Any]]]:
+    """One night's families; returns the tables by name.
+
+    ``people`` are IDs and the records of each (``families.yaml`` says what a record may give), named ``ID:1``, ``ID:2``
+    ... unless ``name`` says otherwise. ``stated``: one, relationship, other, and optionally source, first and last day,
+    evidence; an ID stands for its first record. ``cases``: key and record; ``homes``: household, person, first day, day
+    they left; ``apart``: two records a reviewer says are of two people.
+    """
+    named = [
+        (record.get("name", f"{person}:{i}"), person, record)
+        for person, records in people.items()
+        for i, record in enumerate(records, 1)
+    ]
+    rid = {name: number for number, (name, _, _) in enumerate(named)}
+    rid |= {person: number for number, (_, person, _) in reversed(list(enumerate(named)))}
+    records = []
+    for name, person, r in named:
+        says: dict[str, Any] = {
+            "born": None,
+            "estimated": False,
+            "sex": None,
+            "child": False,
+            "role": None,
+            "sealed": False,
+        }
+        says = {**says, "given": None, "last": "LEE", "dob": None, "sure": 1.0, **r}
+        records.append(
+            {
+                "rid": rid[name], "source_system": "court", "source_record_id": name, "birth_date": says["born"],
+                "is_birth_date_estimated": says["estimated"], "sex": says["sex"], "is_child": says["child"],
+                "record_role": says["role"], "is_sealed": says["sealed"], "first_std": says["given"],
+                "first_forms": says["given"] and [says["given"]], "last_std": says["last"],
+                "dob": says["dob"] and str(says["dob"]), "person_id": person, "match_probability": says["sure"],
+            }
+        )  # fmt: skip
+    rows = []
+    for row in stated:
+        one, relationship, other, source, since, until, evidence = [*row, *[None] * 4][:7]
+        ends = {"rid_a": rid[one], "rid_b": rid[other]}
+        rows.append(
+            {
+                **ends, "relationship": relationship, "evidence": evidence or "stated",
+                "source_system": source or "court", "valid_from": since, "valid_to": until,
+            }
+        )  # fmt: skip
+    members = [{"source_system": "court", "case_key": case, "rid": rid[who], "role": "other"} for case, who in cases]
+    folder.mkdir(exist_ok=True)
+    for table, lines, schema in (
+        ("records", records, _RECORD), ("person_crosswalk", records, _RECORD), ("relationships", rows, _STATED),
+        ("case_members", members, _MEMBER),
+        ("household_member", [dict(zip(_HOME.names, home, strict=True)) for home in homes], _HOME),
+    ):  # fmt: skip
+        pq.write_table(pa.Table.from_pylist(lines, schema), folder / f"{table}.parquet")
+    if apart:
+        said = {"rid_a": rid[apart[0]], "rid_b": rid[apart[1]], "kind": "cannot", "reason": "reviewer"}
+        write_table([said], folder / "constraints_in_force.parquet")
+    build_families(folder, folder / "registry", CUT, b"a test, not a secret")
+    link_families(folder)
+    return {
+        name: pq.read_table(folder / f"{name}.parquet").to_pylist()
+        for name in ("parent_child", "family_member", "family_review", "family_link", "case_family")
+    }
