@@ -171,7 +171,7 @@
         select
             *,
             count(*) filter (where is_new_span) over (
-                partition by family_id order by enrolled_date, open_to rows unbounded preceding
+                partition by family_id order by enrolled_date, open_to
             ) as span_number
         from gaps
     ),

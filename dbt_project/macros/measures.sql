@@ -131,7 +131,7 @@
                     from {{ ref("fct_observability") }}
                     where {{ is_system("source_system", system) }} and from_date is not null
                 )
-            window earlier as (partition by person_id order by from_date, until rows unbounded preceding)
+            window earlier as (partition by person_id order by from_date, until)
         )
     group by person_id, stretch
 {%- endmacro %}

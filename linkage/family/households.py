@@ -184,8 +184,8 @@ def _islands(key: str, spans: str, touching: str = ">") -> str:
     """SQL: ``spans`` (``key, valid_from, valid_to``) of one key put together where they overlap or touch."""
     return f"""
     select {key}, min(valid_from) as valid_from, max(valid_to) as valid_to from (
-        select *, count(*) filter (begins) over (partition by {key} order by valid_from, valid_to
-            rows unbounded preceding) as nth from (
+        -- Over all rows of one first and last day at once: rows that are alike have no order of their own.
+        select *, count(*) filter (begins) over (partition by {key} order by valid_from, valid_to) as nth from (
             select *, coalesce(valid_from {touching} max(valid_to) over (partition by {key}
                 order by valid_from, valid_to rows between unbounded preceding and 1 preceding), true) as begins
             from ({spans})))

@@ -22,6 +22,11 @@ TWIN_WEIGHT = -5.0
 TWO_PEOPLE = ("twin", "generation", "birth_dates", "numbers", "mothers")
 #: A given name borne under as many surnames as this is a name, and not another one misspelt.
 COMMON_NAME = 4
+#: Of edge ``e`` of records ``l`` and ``r``: no number is shared, also where the model has too few to compare them, and
+#: no social security number is a slip of the pen apart.
+_NO_NUMBER_IN_COMMON = (
+    "coalesce(l.ssn <> r.ssn, true) and coalesce(l.medicaid_id <> r.medicaid_id, true) and coalesce(e.g_ssn, -1) <> 1"
+)
 #: The level at which two numbers have nothing in common.
 UNLIKE = {name: len(BY_NAME[name].all_levels) - 1 for name in ("ssn", "medicaid_id")}
 
@@ -160,8 +165,9 @@ def separate_generations(
     create or replace table kw_apart as
     select e.rid_l, e.rid_r from {edges} e
     join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
-    where ((l.is_child and l.birth_date is not null and r.record_role = 'adult')
-        or (r.is_child and r.birth_date is not null and l.record_role = 'adult')
+    -- Whose birth date is the child's is no adult: the role is wrong.
+    where ((l.is_child and l.birth_date is not null and r.record_role = 'adult' and coalesce(l.dob <> r.dob, true))
+        or (r.is_child and r.birth_date is not null and l.record_role = 'adult' and coalesce(l.dob <> r.dob, true))
         or (l.suffix <> r.suffix and abs(l.birth_year - r.birth_year) >= {GENERATION}
             and coalesce(l.ssn <> r.ssn, true) and coalesce(l.medicaid_id <> r.medicaid_id, true)))
       {_some(again)}
@@ -184,14 +190,20 @@ def separate_generations(
     repeated = "rid_l in (select rid from kw_dated) and rid_r in (select rid from kw_dated)"
     is_trusted, is_trusted_elsewhere = (share < TRUSTED_DATES for share in dates[apart:])
     con.execute(f"""
-    update {edges} e set weight = least(weight, {DOUBTFUL_WEIGHT}),
-        evidence = case when {repeated} then 'birth_dates' else 'perhaps_generation' end
-    where evidence not in {in_list(TWO_PEOPLE)} {_some(again)}
-      and coalesce(g_ssn, -1) not in (0, 1) and coalesce(g_medicaid_id, -1) <> 0
-      and ((g_birth_date = {apart} and ({is_trusted} or ({repeated})))
-        or (g_birth_date > {apart} and {is_trusted_elsewhere} and {repeated}
+    create or replace table kw_unlike as
+    select e.rid_l, e.rid_r, {repeated} as is_repeated from {edges} e
+    join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
+    where e.evidence not in {in_list(TWO_PEOPLE)} {_some(again)}
+      and {_NO_NUMBER_IN_COMMON} and e.g_birth_date >= {apart}
+      and ((e.g_birth_date = {apart} and ({is_trusted} or ({repeated})))
+        or (e.g_birth_date > {apart} and {is_trusted_elsewhere} and {repeated}
             -- Of one surname at one home: one of the dates may have gone from system to system.
-            and (coalesce(g_address, 9) not in (0, 1) or coalesce(g_surname, 9) > 1)))
+            and (coalesce(e.g_address, 9) not in (0, 1) or coalesce(e.g_surname, 9) > 1)))
+    """)
+    con.execute(f"""
+    update {edges} e set weight = least(weight, {DOUBTFUL_WEIGHT}),
+        evidence = case when is_repeated then 'birth_dates' else 'perhaps_generation' end
+    from kw_unlike t where e.rid_l = t.rid_l and e.rid_r = t.rid_r
     """)
     return int(con.execute("select count(*) from kw_apart").fetchall()[0][0])
 
@@ -253,7 +265,8 @@ def separate_mothers(con: duckdb.DuckDBPyConnection, edges: str, again: bool = F
     create or replace table kw_unlike as
     select e.rid_l, e.rid_r from {edges} e
     join kw_mothers a on a.rid = e.rid_l join kw_mothers b on b.rid = e.rid_r
-    where coalesce(e.g_ssn, -1) not in (0, 1) and coalesce(e.g_medicaid_id, -1) <> 0
+    join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
+    where {_NO_NUMBER_IN_COMMON}
       and coalesce(e.g_address, 9) not in (0, 1) and e.evidence not in {in_list(TWO_PEOPLE)} {_some(again)}
     group by e.rid_l, e.rid_r
     having bool_and(a.person <> b.person and not list_has_any(a.first_forms, b.first_forms)

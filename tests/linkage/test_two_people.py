@@ -64,6 +64,13 @@ _NOAH = {"first": "NOAH", "last": "GARRETT", "born": "2023-08-30"}
         ("a mother without a given name", ("ANA", None), (1, 1), {}, False),
         ("one home", ("ANA", "RUTH"), (1, 1), {"address": "12 OAK ST", "zip": "71001"}, False),
         ("one number", ("ANA", "RUTH"), (1, 1), {"medicaid": "M10000001"}, False),
+        (
+            "one number, of which the model has too few to compare",
+            ("ANA", "RUTH"),
+            (1, 1),
+            {"ssn": "320-95-8912"},
+            False,
+        ),
         ("a slip of the pen in the other number", ("ANA", "RUTH"), (1, 1), {"ssn": "320-95-8913"}, False),
         ("two numbers", ("ANA", "RUTH"), (1, 1), {"medicaid": "M20000502", "ssn": "718-20-4433"}, True),
     ],
@@ -83,6 +90,8 @@ def test_children_of_two_mothers_who_are_surely_two(
         con.executemany("insert into people values (?, ?)", [[rid[n], p] for n, p in person.items()])
         con.execute("create or replace table stated (rid_a bigint, rid_b bigint, relationship varchar)")
         con.executemany("insert into stated values (?, ?, 'mother_of')", [[rid[3], rid[1]], [rid[4], rid[2]]])
+        if "too few" in why:
+            con.execute("update edges set g_ssn = null")
         assert separate_mothers(con, "edges") == is_apart, why
         expected = (-1.0, "mothers") if is_apart else (9.0, "pair")
         assert con.execute("select weight, evidence from edges").fetchall() == [expected]

@@ -40,11 +40,13 @@ with
             )
     ),
 
+    -- Counted over all rows of one first and last day at once: rows that are alike have no order of their
+    -- own.
     numbered as (
         select
             *,
             count(*) filter (where is_new_span) over (
-                partition by person_id, benefit_scope order by eff_date, end_date rows unbounded preceding
+                partition by person_id, benefit_scope order by eff_date, end_date
             ) as span_number
         from marked
     )

@@ -38,14 +38,19 @@ with
                 false
             ) as is_continued
         from episodes
-        window in_order as (partition by person_id order by admit_date, discharge_date nulls last)
+        window
+            in_order as (
+                partition by person_id order by admit_date, discharge_date nulls last, discharge_reason
+            )
     ),
 
     numbered as (
         select
             *,
             count(*) filter (where not is_continued) over (
-                partition by person_id order by admit_date, discharge_date nulls last rows unbounded preceding
+                partition by person_id
+                order by admit_date, discharge_date nulls last, discharge_reason, is_continued
+                rows unbounded preceding
             ) as treatment_number
         from chained
     ),
