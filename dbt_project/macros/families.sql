@@ -167,6 +167,7 @@
         from enrollments
     ),
 
+    -- Over all rows of one first and last day at once: rows that are alike have no order of their own.
     numbered as (
         select
             *,

@@ -12,6 +12,8 @@ import yaml
 from linkage_helpers import write_table
 
 from linkage import build_households
+from linkage.family.households import _islands
+from linkage.store import connect
 
 CASES = yaml.safe_load((Path(__file__).parent / "households.yaml").read_text(encoding="utf-8"))
 SECRET = b"a test, not a secret"
@@ -89,3 +91,12 @@ def test_sources_that_date_no_address_make_an_empty_table(tmp_path: Path) -> Non
     counts = build_households(tmp_path / "staged", tmp_path / "linkage", SECRET)
     assert (counts["households"], counts["household_member"]) == (0, 0)
     assert pq.read_table(tmp_path / "linkage" / "household_member.parquet").num_rows == 0
+
+
+def test_stays_alike_in_both_days_are_one_in_whatever_order_they_are_read() -> None:
+    # Rows that are alike have no order of their own: of so many, some are read in another one the second time.
+    with connect() as con:
+        con.execute("create table spans as select i % 200000 as k, date '2024-01-01' as valid_from, "
+                    "date '2024-02-01' as valid_to, i as source from range(600000) t(i)")  # fmt: skip
+        found = con.execute(f"select count(*), count(distinct k) from ({_islands('k', 'from spans')})").fetchall()
+    assert found == [(200000, 200000)]
