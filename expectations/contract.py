@@ -202,9 +202,12 @@ class PersonRows(_Strict):
 
 
 class RelationshipRows(_Strict):
-    """This table's rows state a relationship, read left to right: ``person`` <relationship> ``related``."""
+    """This table's rows state a relationship, read left to right: ``person`` <relationship> ``related``.
 
-    person: list[str]
+    Without ``person`` they state an adoption by somebody they do not name.
+    """
+
+    person: list[str] = []
     related: list[str]
     code: str | None = None
     map: dict[str, str] = {}
@@ -219,6 +222,8 @@ class RelationshipRows(_Strict):
         unknown = sorted(set(stated) - set(RELATIONSHIPS))
         if unknown or not stated:
             raise ValueError(f"relationship must be one of {', '.join(RELATIONSHIPS)}; not {unknown}")
+        if not self.person and set(stated) != {"adoptive_parent_of"}:
+            raise ValueError("a relationship needs a person; only who adopted somebody may be left unnamed")
         return self
 
 

@@ -527,7 +527,10 @@ def _finished(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def _statements(con: duckdb.DuckDBPyConnection, relationships: str | None) -> dict[str, int]:
-    """``stated`` (relationships between known records) and ``constraints``; returns what was set aside."""
+    """``stated`` (relationships between known records) and ``constraints``; returns what was set aside.
+
+    ``rid_a`` is empty where somebody was adopted and the parent is not among the records.
+    """
     con.execute("""
     create or replace table constraints (rid_a bigint, rid_b bigint, kind varchar, reason varchar)
     """)
@@ -564,8 +567,9 @@ def _statements(con: duckdb.DuckDBPyConnection, relationships: str | None) -> di
     )
     con.execute(f"""
     create or replace table said as
-    select distinct trim(source_system::varchar) as source_system, trim(source_record_id::varchar) as a_id,
-        trim(related_record_id::varchar) as b_id, lower(trim(relationship::varchar)) as relationship, {dates}
+    select distinct trim(source_system::varchar) as source_system, nullif(trim(source_record_id::varchar), '') as a_id,
+        nullif(trim(related_record_id::varchar), '') as b_id,
+        lower(trim(relationship::varchar)) as relationship, {dates}
     from {relationships}
     """)
     con.execute("""
@@ -577,7 +581,8 @@ def _statements(con: duckdb.DuckDBPyConnection, relationships: str | None) -> di
     """)
     dropped["relationship_to_itself"] = con.execute("select count(*) from matched where a_id = b_id").fetchall()[0][0]
     dropped["relationship_to_nobody"] = con.execute(
-        "select count(*) from matched where a_id is distinct from b_id and (rid_a is null or rid_b is null)"
+        "select count(*) from matched where (a_id = b_id) is not true and (rid_a is null or rid_b is null) "
+        "and not (a_id is null and rid_b is not null and relationship = 'adoptive_parent_of')"
     ).fetchall()[0][0]
     backwards = f"relationship in {in_list(PARENTAL)} and born_a > born_b + interval 11 year"
     con.execute(f"""
@@ -585,6 +590,12 @@ def _statements(con: duckdb.DuckDBPyConnection, relationships: str | None) -> di
     select case when {backwards} then rid_b else rid_a end, case when {backwards} then rid_a else rid_b end,
         relationship, source_system, valid_from, valid_to, coalesce({backwards}, false), 'stated'
     from matched where rid_a <> rid_b and relationship not in ('same_person_as', 'split_from')
+    """)
+    # An adoption is one, whoever adopted: a seal is to be heard where the source does not name or deliver the parent.
+    con.execute("""
+    insert into stated
+    select distinct null::bigint, rid_b, relationship, source_system, valid_from, valid_to, false, 'stated'
+    from matched where rid_a is null and rid_b is not null and relationship = 'adoptive_parent_of'
     """)
     dropped["relationship_reversed"] = con.execute("select count(*) from stated where is_reversed").fetchall()[0][0]
     con.execute("""

@@ -334,7 +334,7 @@ def _relationship_rows(contract: Contract, table: Table, rows: RelationshipRows)
             stated = f"{_varchar(table, rows.code)} in {literals(rows.map)}"
             where = f"{stated} and ({where})" if where else stated
     values = {
-        "source_record_id": _joined(table, rows.person),
+        "source_record_id": _joined(table, rows.person) if rows.person else "cast(null as varchar)",
         "related_record_id": _joined(table, rows.related),
         "relationship": word,
         "valid_from": _day(table, rows.valid_from),

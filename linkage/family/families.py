@@ -108,10 +108,12 @@ def _edges(con: duckdb.DuckDBPyConnection) -> None:
     where s.relationship in ('mother_of', 'father_of', 'putative_father_of', 'parent_of', 'adoptive_parent_of',
         'guardian_of', 'foster_parent_of', 'grandparent_of')
     """)
+    # Whoever adopted the child, known to us or not.
     con.execute("""
     create table sealed as
-    select distinct child from lifted join person p on p.person_id = child
-    where p.is_sealed and role = 'adoptive_parent' and problem is null
+    select person_id as child, max(s.valid_from) as decree
+    from stated s join known k on k.rid = s.rid_b join person p using (person_id)
+    where p.is_sealed and s.relationship = 'adoptive_parent_of' group by person_id
     """)
     # Whom the seal hides nobody is asked about: such a row would name the child and who was its parent before.
     con.execute("""
@@ -195,9 +197,10 @@ def _anchors(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("""
     create table anchored as
     with found as (
-        -- A sealed child whose adoptive parent is not believed is in no family of before the decree either.
-        select c.child, case when s.child is null or a.child is not null then b.anchor end as anchor,
-            a.child is not null as is_adopted, a.decree
+        -- A sealed child whose adoptive parent is not known, or not believed, is in no family of before either: it is
+        -- alone since the decree.
+        select c.child, b.anchor, a.anchor as adopter, a.child is not null or s.child is not null as is_adopted,
+            coalesce(a.decree, s.decree) as decree
         from children c
         left join (select * from adoptive_anchor semi join believed using (anchor)) a using (child)
         left join (select * from birth_anchor semi join believed using (anchor)) b using (child)
@@ -207,8 +210,8 @@ def _anchors(con: duckdb.DuckDBPyConnection) -> None:
         cast(null as date) as valid_from, decree as valid_to, false as is_adoptive
     from found where not is_adopted or decree is not null
     union all
-    select a.child, 'm:' || a.anchor, a.anchor, a.decree, null, true
-    from adoptive_anchor a semi join believed using (anchor)
+    select child, coalesce('m:' || adopter, 's:' || child), adopter, decree, null, adopter is not null
+    from found where is_adopted
     """)
 
 

@@ -142,7 +142,7 @@ def relatives_are_two(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("""
     insert into constraints
     select distinct least(rid_a, rid_b), greatest(rid_a, rid_b), 'cannot', 'relatives_of_each_other' from stated
-    where relationship not in ('other', 'relative_of')
+    where relationship not in ('other', 'relative_of') and rid_a is not null
       and not exists (select 1 from constraints c where least(c.rid_a, c.rid_b) = least(stated.rid_a, stated.rid_b)
         and greatest(c.rid_a, c.rid_b) = greatest(stated.rid_a, stated.rid_b))
     """)

@@ -105,7 +105,7 @@ def _person_keys(contract: Contract) -> set[tuple[str, ...]]:
     keys: set[tuple[str, ...]] = set()
     for table in contract.tables.values():
         keys |= {tuple(p.record_id) for p in table.persons}
-        keys |= {tuple(k) for r in table.relationships for k in (r.person, r.related)}
+        keys |= {tuple(k) for r in table.relationships for k in (r.person, r.related) if k}
         keys |= {tuple(m.person) for m in table.memberships}
     # Some keys hold more than the number (a birth date beside it): the number alone is the person's too.
     return keys | {(k[0],) for k in keys if len(k) > 1 and (k[0],) in keys}

@@ -124,7 +124,7 @@ def test_no_direct_identifier_has_a_staging_column() -> None:
 
 
 def _deliver(home: Home) -> None:
-    """One file of each toy table; of five pupils one has no surname."""
+    """One file of each toy table; of six pupils one has no surname."""
     pupils, days = toy().tables["pupils"], toy().tables["days"]
     rows: list[dict[str, str]] = [
         {"pupil_id": "C9", "first_name": "Rosa", "programme_cd": "STAFF", "carer_id": "", "birth_date": ""},
@@ -132,6 +132,7 @@ def _deliver(home: Home) -> None:
         {"pupil_id": "A2", "first_name": "Luz", "carer_cd": "N", "court_no": "", "sex": "X"},
         {"pupil_id": "A3", "last_name": ""},
         {"pupil_id": "A4", "first_name": "Eva", "carer_cd": "G", "court_no": ""},
+        {"pupil_id": "A5", "first_name": "Ida", "carer_cd": "A", "carer_id": "", "court_no": ""},
     ]
     for table, cells, name in ((pupils, rows, "sch_pupil_20260331.csv"), (days, [{}], "sch_days_20260331.csv")):
         lines = [",".join(c.raw for c in table.columns)]
@@ -157,10 +158,10 @@ def test_a_sixth_source_lands_is_checked_staged_and_offered_to_linkage(checkout:
     build_current(home, home, contracts, dt.date(2026, 4, 1))
     assert [(r.table, r.received, r.loaded, r.quarantined) for r in balance(home)] == [
         ("days", 1, 1, 0),
-        ("pupils", 5, 4, 1),
+        ("pupils", 6, 5, 1),
     ]
     assert [(r.table, r.rows, r.passed) for r in check_tables(contracts["schools"], home.current_dir / "schools")] == [
-        ("pupils", 4, True),
+        ("pupils", 5, True),
         ("days", 1, True),
     ]
 
@@ -185,12 +186,14 @@ def test_a_sixth_source_lands_is_checked_staged_and_offered_to_linkage(checkout:
         ("A1", "primary", "child", "Ana", "F", born),
         ("A2", "primary", "child", "Luz", None, born),
         ("A4", "primary", "child", "Eva", "F", born),
+        ("A5", "primary", "child", "Ida", "F", born),
         ("C9", "primary", None, "Rosa", "F", None),
     ]
     start = dt.date(2025, 1, 15)
     assert staged("relationships", "source_record_id, related_record_id, relationship, valid_from, valid_to") == [
         ("C9", "A1", "mother_of", start, None),
         ("C9", "A4", "guardian_of", start, None),
+        (None, "A5", "adoptive_parent_of", start, None),
     ]
     assert staged("case_members", "case_key, source_record_id, role") == [
         ("JD-7", "A1", "child"),
@@ -210,10 +213,11 @@ def test_a_sixth_source_lands_is_checked_staged_and_offered_to_linkage(checkout:
             ("A1", "F", "early_head_start", day),
             ("A2", None, "early_head_start", day),
             ("A4", "F", "early_head_start", day),
+            ("A5", "F", "early_head_start", day),
             ("C9", "F", None, day),
         ]
 
     linkage.build_records(home.staged_dir, home.linkage_dir)
     path = str(home.linkage_dir / "records.parquet").replace("'", "''")
     records = duckdb.sql(f"select source_record_id from read_parquet('{path}') order by all").fetchall()
-    assert records == [("A1",), ("A2",), ("A4",), ("C9",)]
+    assert records == [("A1",), ("A2",), ("A4",), ("A5",), ("C9",)]

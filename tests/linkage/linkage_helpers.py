@@ -122,8 +122,8 @@ def families_of(
 
     ``people`` are IDs and the records of each (``families.yaml`` says what a record may give), named ``ID:1``, ``ID:2``
     ... unless ``name`` says otherwise. ``stated``: one, relationship, other, and optionally source, first and last day,
-    evidence; an ID stands for its first record. ``cases``: key and record; ``homes``: household, person, first day, day
-    they left; ``apart``: two records a reviewer says are of two people.
+    evidence; an ID stands for its first record, None for who adopted and is not known. ``cases``: key and record;
+    ``homes``: household, person, first day, day they left; ``apart``: two records a reviewer says are of two people.
     """
     named = [
         (record.get("name", f"{person}:{i}"), person, record)
@@ -155,7 +155,7 @@ def families_of(
     rows = []
     for row in stated:
         one, relationship, other, source, since, until, evidence = [*row, *[None] * 4][:7]
-        ends = {"rid_a": rid[one], "rid_b": rid[other]}
+        ends = {"rid_a": one and rid[one], "rid_b": rid[other]}
         rows.append(
             {
                 **ends, "relationship": relationship, "evidence": evidence or "stated",

@@ -40,6 +40,8 @@ RELATIONS = [
     for one, relationship, other in (
         ("child", "mother_of", "mother"), ("younger", "mother_of", "older"),
         ("alone", "mother_of", "alone"), ("gone", "mother_of", "alone"), ("alone", "sibling_of", " "),
+        # Whoever adopted them: not delivered, not named. The third adopts nobody.
+        ("gone", "adoptive_parent_of", "younger"), ("", "adoptive_parent_of", "older"), ("", "adoptive_parent_of", " "),
     )
 ]  # fmt: skip
 #: A million in small: forty, where a test lets ten share a block. The second placeholder is on nobody's list.
@@ -101,7 +103,14 @@ def test_a_mother_younger_than_her_child_is_read_the_other_way_or_reviewed_and_n
         ("impossible_age", "kin-older", "kin-younger")
     ]
     told = {k: night.summary[f"relationship_{k}"] for k in ("reversed", "to_itself", "to_nobody")}
-    assert told == {"reversed": 1, "to_itself": 1, "to_nobody": 2}
+    assert told == {"reversed": 1, "to_itself": 1, "to_nobody": 4}
+
+
+def test_an_adoption_is_heard_though_the_parent_is_not_among_the_records(night: SimpleNamespace) -> None:
+    name = {row["rid"]: record for (_, record), row in night.found.items()}
+    stated = pq.read_table(night.work / "relationships.parquet").to_pylist()
+    adopted = [(r["rid_a"], name[r["rid_b"]]) for r in stated if r["relationship"] == "adoptive_parent_of"]
+    assert sorted(adopted, key=str) == [(None, "older"), (None, "younger")]
 
 
 @pytest.mark.parametrize("is_night", [False, True], ids=["in training", "at night, under the model's limits"])

@@ -97,6 +97,21 @@ union all
 
 select
     'child_welfare' as source_system,
+    cast(null as varchar) as source_record_id,
+    child_person_id as related_record_id,
+    'adoptive_parent_of' as relationship,
+    exit_date as valid_from,
+    cast(null as date) as valid_to,
+    'removals' as source_table
+from {{ source('child_welfare', 'removals') }}
+where
+    child_person_id is not null
+    and (exit_reason_cd = 'ADOP' and record_status = 'A')
+
+union all
+
+select
+    'child_welfare' as source_system,
     provider_person1_id as source_record_id,
     child_person_id as related_record_id,
     'foster_parent_of' as relationship,
@@ -124,3 +139,18 @@ where
     provider_person2_id is not null
     and child_person_id is not null
     and (provider_person2_id is not null and placement_type_cd in ('FFH','TFH','RFH','KFH','PAH') and not coalesce(voided_ind, false) and record_status = 'A')
+
+union all
+
+select
+    'child_welfare' as source_system,
+    cast(null as varchar) as source_record_id,
+    child_person_id as related_record_id,
+    'adoptive_parent_of' as relationship,
+    effective_date as valid_from,
+    cast(null as date) as valid_to,
+    'legal_statuses' as source_table
+from {{ source('child_welfare', 'legal_statuses') }}
+where
+    child_person_id is not null
+    and (legal_status_cd = 'ADOPT' and record_status = 'A')
