@@ -113,14 +113,9 @@ def complete(
             f"create or replace table kw_missing as select * from kw_missing anti join {before} using (rid_l, rid_r)"
         )
     if con.execute("select count(*) from kw_missing").fetchall()[0][0]:
-        score_pairs(con, scorer, mixtures, "kw_missing", "kw_completed", "completion")
-        # Also a pair below the floor is evidence here: it keeps its place at the floor.
+        # Also what says nothing but no is evidence here.
+        score_pairs(con, scorer, mixtures, "kw_missing", "kw_completed", "completion", floor=-1e9)
         con.execute(f"insert into {edges} by name select * from kw_completed")
-        con.execute(
-            f"insert into {edges} (rid_l, rid_r, weight, model, evidence) "
-            f"select rid_l, rid_r, {FLOOR}, 'adult', 'completion' from kw_missing anti join kw_completed "
-            "using (rid_l, rid_r)"
-        )
         con.execute("drop table kw_completed")
     con.execute("drop table kw_missing")
     return missing

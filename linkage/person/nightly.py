@@ -36,6 +36,7 @@ def fingerprint(card: ModelCard) -> str:
         sha256(card.path / "card.json"),
         blocking.fingerprint(),
         repr((FLOOR, sorted(versions().items()))),
+        sha256(Path(edge_work.__file__)),
     ]
     parts += [sha256(p) for p in sorted((card.path / "frequencies").glob("*.parquet"))]
     return hashlib.sha256("|".join(parts).encode()).hexdigest()

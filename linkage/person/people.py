@@ -70,7 +70,8 @@ def separate_twins(con: duckdb.DuckDBPyConnection, edges: str, join: float, agai
         and length(l.first_std) > 1 and length(r.first_std) > 1
         and l.first_std is distinct from r.middle_std and l.middle_std is distinct from r.first_std
         and list_has_any(l.last_forms, r.last_forms)
-        and (l.is_child or r.is_child or l.record_role = 'child' or r.record_role = 'child')
+        and (l.is_child or r.is_child or l.record_role = 'child' or r.record_role = 'child'
+            or (l.source_system = r.source_system and coalesce(e.g_ssn = {UNLIKE["ssn"]}, false)))
         and coalesce(l.medicaid_id <> r.medicaid_id, true)
         and (
             (e.g_given_name >= {unlike - 1} and is_unlike)
@@ -131,6 +132,8 @@ TRUSTED_DATES = 0.015
 DOUBTFUL_WEIGHT = -1.0
 #: Where the model finds fewer true pairs than this with unlike numbers of both kinds, numbers can be trusted that far.
 TRUSTED_NUMBERS = 0.01
+#: The same of an unlike birth date beside an unlike number.
+TRUSTED_BOTH = 0.001
 
 
 def _generation_apart() -> int:
@@ -217,10 +220,15 @@ def separate_numbers(
     So are two unnamed children of two homes to whom one source gave two Medicaid numbers: nothing says who either is.
     Not where these files' numbers are so poor that the model finds true pairs like this. But a social security number
     that a second record of the person repeats is no slip of the pen: with two such, unlike, the model is not asked.
+    Nor are two slips of the pen believed: birth dates with nothing in common beside an unlike number of either kind are
+    two people, whatever a third record without a birth date would tie; unless the model finds true pairs like this.
     ``again``: only pairs raised by their relatives since. Returns the number of pairs set apart.
     """
-    shares = [mixtures["adult"].m.get(name, [1.0])[-1] for name in UNLIKE]
-    is_trusted = shares[0] * shares[1] <= TRUSTED_NUMBERS
+    told, apart = mixtures["adult"].m, _generation_apart()
+    shares = {name: told.get(name, [1.0])[-1] for name in UNLIKE}
+    is_trusted = shares["ssn"] * shares["medicaid_id"] <= TRUSTED_NUMBERS
+    births = sum(told.get("birth_date", [])[apart:])
+    both = [f"e.g_{name} = {level}" for name, level in UNLIKE.items() if births * shares[name] <= TRUSTED_BOTH]
     con.execute(f"""
     create or replace table kw_numbered as
     select rid_l as rid from {edges} where weight >= {join} and g_ssn = 0
@@ -230,12 +238,13 @@ def separate_numbers(
     create or replace table kw_numbers as
     select e.rid_l, e.rid_r from {edges} e
     join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
-    where coalesce(e.g_address, 9) not in (0, 1) and coalesce(l.ssn <> r.ssn, true)
-      and (({is_trusted} and e.g_medicaid_id = {UNLIKE["medicaid_id"]} and e.g_ssn = {UNLIKE["ssn"]})
-        or (coalesce(e.g_medicaid_id, -1) <> 0 and e.g_ssn = {UNLIKE["ssn"]}
-            and e.rid_l in (select rid from kw_numbered) and e.rid_r in (select rid from kw_numbered))
-        or ({is_trusted} and l.medicaid_id <> r.medicaid_id and coalesce(e.g_address, 9) > 1
-            and l.source_system = r.source_system and l.first_std is null and r.first_std is null))
+    where (coalesce(e.g_address, 9) not in (0, 1) and coalesce(l.ssn <> r.ssn, true)
+        and (({is_trusted} and e.g_medicaid_id = {UNLIKE["medicaid_id"]} and e.g_ssn = {UNLIKE["ssn"]})
+          or (coalesce(e.g_medicaid_id, -1) <> 0 and e.g_ssn = {UNLIKE["ssn"]}
+              and e.rid_l in (select rid from kw_numbered) and e.rid_r in (select rid from kw_numbered))
+          or ({is_trusted} and l.medicaid_id <> r.medicaid_id and coalesce(e.g_address, 9) > 1
+              and l.source_system = r.source_system and l.first_std is null and r.first_std is null))
+        or (({" or ".join(both) or "false"}) and e.g_birth_date >= {apart} and {_NO_NUMBER_IN_COMMON}))
       and e.evidence not in {in_list(TWO_PEOPLE)} {_some(again)}
     """)
     con.execute(f"""

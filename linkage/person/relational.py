@@ -99,19 +99,17 @@ def score_pool(
     What ``edges`` or an earlier round (table ``pool_known``) has compared is not compared again.
     """
     con.execute(f"create table if not exists pool_known as select * from {edges} limit 0")
-    # A pair at the floor, put there by completion, has no levels.
-    compared = f"(select * from {edges} where g_given_name is not null)"
     con.execute(
         f"create or replace temp table kw_todo as select rid_l, rid_r from pool_{name} "
-        f"anti join {compared} e using (rid_l, rid_r) anti join pool_known k using (rid_l, rid_r)"
+        f"anti join {edges} e using (rid_l, rid_r) anti join pool_known k using (rid_l, rid_r)"
     )
     score_pairs(con, scorer, mixtures, "kw_todo", "kw_pool_new", "relational", floor=-1e9)
     con.execute("insert into pool_known by name select * from kw_pool_new")
     con.execute(
         "create or replace table pool_scored as "
-        f"select e.* from {compared} e semi join pool_{name} using (rid_l, rid_r) "
+        f"select e.* from {edges} e semi join pool_{name} using (rid_l, rid_r) "
         f"union all by name select k.* from pool_known k semi join pool_{name} using (rid_l, rid_r) "
-        f"anti join {compared} e using (rid_l, rid_r)"
+        f"anti join {edges} e using (rid_l, rid_r)"
     )
 
 

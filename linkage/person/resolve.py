@@ -79,6 +79,40 @@ def tell_scoring(
     return summary
 
 
+def _two_numbers(con: duckdb.DuckDBPyConnection) -> None:
+    """Table ``kw_two_numbers(rid_l, rid_r)``: of one person, records with two numbers of one kind.
+
+    One pair for two numbers. Not where any two such records have a home or another number in common, one number is a
+    slip of the pen of the other, or somebody has said that they are one.
+    """
+    con.execute("""
+    create or replace temp table kw_two_numbers as
+    with held as (
+        select person, rid, 'ssn' as kind, ssn as number from records join people using (rid) where length(ssn) = 9
+        union all
+        select person, rid, 'medicaid_id', medicaid_id from records join people using (rid)
+        where medicaid_id is not null
+    ), several as (select person, kind from held group by all having count(distinct number) > 1),
+    met as (
+        select a.person, a.kind, a.number as one, b.number as other, least(a.rid, b.rid) as rid_l,
+            greatest(a.rid, b.rid) as rid_r
+        from held a semi join several using (person, kind)
+        join held b on a.person = b.person and a.kind = b.kind and a.number < b.number
+        where damerau_levenshtein(a.number, b.number) > 2
+    ), one_person as (select least(rid_a, rid_b) as rid_l, greatest(rid_a, rid_b) as rid_r, true as is_said
+                      from constraints where kind = 'must' group by all),
+    apart as (
+        select min({'l': rid_l, 'r': rid_r}) as pair
+        from met join records l on l.rid = rid_l join records r on r.rid = rid_r
+        left join one_person using (rid_l, rid_r)
+        group by person, kind, one, other
+        having bool_and(is_said is null and coalesce(l.ssn <> r.ssn, true)
+            and coalesce(l.medicaid_id <> r.medicaid_id, true)
+            and not coalesce(list_has_any(l.addr_keys, r.addr_keys), false)))
+    select distinct pair.l as rid_l, pair.r as rid_r from apart
+    """)
+
+
 def _review(con: duckdb.DuckDBPyConnection, card: models.ModelCard, contradictions: list[tuple[int, int]]) -> None:
     """Table ``review``: pairs a person should look at, each with one reason; the strongest reason wins."""
     con.execute("create or replace table kw_bad (rid_l bigint, rid_r bigint)")
@@ -91,6 +125,7 @@ def _review(con: duckdb.DuckDBPyConnection, card: models.ModelCard, contradictio
     join records a on a.rid = rid_a join records b on b.rid = rid_b
     where a.is_child <> b.is_child and relationship not in ('other', 'relative_of')
     """)
+    _two_numbers(con)
     low, high = card.thresholds.review_low, card.thresholds.review_high
     con.execute(f"""
     create or replace table review as
@@ -102,6 +137,8 @@ def _review(con: duckdb.DuckDBPyConnection, card: models.ModelCard, contradictio
         where (l.ssn = r.ssn or l.medicaid_id = r.medicaid_id)
           and l.dob <> r.dob and l.first_std <> r.first_std
           and coalesce(e.g_given_name, 9) >= 5 and coalesce(e.g_birth_date, 9) >= 5
+        union all
+        select 2, 'two_numbers', n.rid_l, n.rid_r, e.weight from kw_two_numbers n left join edges e using (rid_l, rid_r)
         union all
         -- What weighed less before the rule spoke was no question.
         select 3, 'twin', rid_l, rid_r, weight from edges where evidence = 'twin' and weight >= {people.TWIN_WEIGHT}

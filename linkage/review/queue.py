@@ -221,7 +221,7 @@ def _candidates(
             order by rank, weight desc nulls last, rid_l, rid_r) as nth
         from placed p
         left join answered w on w.one = least(person_l, person_r) and w.other = greatest(person_l, person_r)
-        where (not is_linked or part_l <> part_r or rank = 0)
+        where (not is_linked or part_l <> part_r or rank = 0 or p.reason = 'two_numbers')
             -- What sources state is asked about all the same: who is whom is not said by keeping two of them apart.
             and (w.one is null or p.reason = 'contradiction' or rank = 0)
     ) where nth = 1

@@ -17,6 +17,7 @@ REASONS = {
     "disputed": "reviewers disagree",
     "contradiction": "what sources state about their own records cannot all hold",
     "id_conflict": "a number agrees, and little else does",
+    "two_numbers": "one person by names and dates, with two numbers of one kind and no home in common",
     "twin": "could be twins, or one child",
     "refused_by_constraint": "the records look like one person, and a rule or a source keeps them apart",
     "perhaps_one_parent": "two mothers or two fathers are stated for one child, and could be one person",
@@ -71,7 +72,7 @@ _EVIDENCE = {
     "birth_dates": "their birth dates are unlike, and another record of each repeats its own",
     "mothers": "the mothers their sources name are two people",
     "perhaps_generation": "their birth dates lie a generation apart, and one could be a mistake",
-    "numbers": "numbers of both kinds differ and so do the homes, or two numbers of one source and no name",
+    "numbers": "two of their birth dates and numbers have nothing in common, or two numbers of one source and no name",
     "twin": "born together under names that are not the same",
 }
 _NEAR = {"given_name": ("letters_given", "given name"), "surname": ("letters_surname", "surname")}

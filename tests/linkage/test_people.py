@@ -721,9 +721,11 @@ def test_neither_a_stated_parent_nor_twins_the_model_tells_apart_are_asked_about
     con.execute("""
     create table records as
     select range as rid, 'a' as source_system, range::varchar as source_record_id, range % 2 = 1 as is_child,
-        null::varchar as ssn, null::varchar as medicaid_id, null::varchar as dob, null::varchar as first_std
+        null::varchar as ssn, null::varchar as medicaid_id, null::varchar as dob, null::varchar as first_std,
+        null::varchar[] as addr_keys
     from range(8)
     """)
+    con.execute("create table constraints (rid_a bigint, rid_b bigint, kind varchar, reason varchar)")
     con.execute("create table people as select rid, rid as person from records")
     con.execute("create table stated as select 0 as rid_a, 1 as rid_b, 'father_of' as relationship")
     con.execute("create table refused (rid_l bigint, rid_r bigint, weight double)")

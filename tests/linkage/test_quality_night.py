@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,6 +17,7 @@ from linkage_helpers import write_table
 
 import linkage
 from linkage.person.comparisons import COMPARISONS
+from linkage.person.scoring import FLOOR
 from linkage.quality import page
 from linkage.review import decisions as reviewed
 from linkage.review.queue import _consequences
@@ -96,6 +98,34 @@ def test_two_parents_who_could_be_one_are_asked_about_with_their_likest_records(
     linkage.build_queue(tmp_path / "linkage")
     found = [r for r in table(tmp_path / "linkage" / "review_queue.parquet") if r["reason"] == "perhaps_one_parent"]
     assert [pair(r) for r in found] == [expected]
+
+
+def test_two_numbers_of_one_person_are_asked_about_however_surely_the_names_say_so(
+    looked_at: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(looked_at, tmp_path / "linkage")
+    with duckdb.connect() as con:
+        sure = con.execute(
+            "select l.source_system, l.source_record_id, r.source_system, r.source_record_id from read_parquet($1) e "
+            "join read_parquet($2) l on l.rid = e.rid_l join read_parquet($2) r on r.rid = e.rid_r "
+            "order by e.weight desc, 2, 4 limit 1",
+            [str(looked_at / "weighed_pairs.parquet"), str(looked_at / "records.parquet")],
+        ).fetchone()
+    asked = table(looked_at / "review_candidates.parquet")
+    expected = reviewed.pair_of(sure[:2], sure[2:])
+    row = {"rank": 2, "weight": 30.0, "source_system_a": sure[0], "source_record_id_a": sure[1],
+           "source_system_b": sure[2], "source_record_id_b": sure[3], "is_linked": True}  # fmt: skip
+    for reason, is_asked in (("uncertain", False), ("two_numbers", True)):
+        write_table([*asked, {**row, "reason": reason}], tmp_path / "linkage" / "review_candidates.parquet")
+        linkage.build_queue(tmp_path / "linkage")
+        found = [pair(r) for r in table(tmp_path / "linkage" / "review_queue.parquet") if r["list"] == "review"]
+        assert (expected in found) == is_asked
+
+
+def test_pairs_a_chain_proposes_are_compared_in_full_however_unlike(looked_at: Path) -> None:
+    completed = [r for r in table(looked_at / "edges.parquet") if r["evidence"] == "completion"]
+    assert any(r["weight"] < FLOOR for r in completed)
+    assert all(r["g_birth_date"] is not None for r in completed)
 
 
 def test_what_hangs_on_a_question(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from linkage.person.people import (
     separate_numbers,
     separate_twins,
 )
-from linkage.person.resolve import _review
+from linkage.person.resolve import _review, _two_numbers
 from linkage.store import connect
 
 CASES = yaml.safe_load((Path(__file__).parent / "two_people.yaml").read_text(encoding="utf-8"))
@@ -106,7 +106,7 @@ def test_who_is_only_somehow_related_may_be_one_person() -> None:
         con.execute("insert into constraints values (4, 3, 'must', 'reviewer')")
         con.execute("""
         create table stated as select * from (values (1, 2, 'mother_of'), (2, 1, 'sibling_of'), (3, 4, 'spouse_of'),
-            (5, 6, 'other'), (7, 8, 'relative_of')) as t(rid_a, rid_b, relationship)
+            (5, 6, 'other'), (7, 8, 'relative_of'), (null, 9, 'adoptive_parent_of')) as t(rid_a, rid_b, relationship)
         """)
         relatives_are_two(con)
         found = con.execute("select * from constraints order by all").fetchall()
@@ -119,10 +119,15 @@ def test_one_number_under_two_names_and_birth_dates_is_a_question() -> None:
         con.execute("""
         create table records as
         select i as rid, 'a' as source_system, i::varchar as source_record_id, i % 2 = 1 and i < 6 as is_child,
-            '1' || i // 2 as ssn, null::varchar as medicaid_id, 'born ' || i as dob, 'name ' || i as first_std
+            '1' || i // 2 as ssn, null::varchar as medicaid_id, 'born ' || i as dob, 'name ' || i as first_std,
+            null::varchar[] as addr_keys
         from range(10) t(i)
         """)
-        con.execute("create table people as select rid, rid as person from records")
+        con.execute("create table constraints (rid_a bigint, rid_b bigint, kind varchar, reason varchar)")
+        # One person with two numbers, whom no pair has compared.
+        con.execute("insert into records select rid, 'b', rid::varchar, false, ssn, null, null, null, null "
+                    "from (values (10, '320958912'), (11, '718204433')) t(rid, ssn)")  # fmt: skip
+        con.execute("create table people as select rid, least(rid, 10) as person from records")
         con.execute("""
         create table stated as select * from (values (2, 3, 'mother_of'), (4, 5, 'relative_of'), (6, 7, 'sibling_of'))
             as t(rid_a, rid_b, relationship)
@@ -138,4 +143,52 @@ def test_one_number_under_two_names_and_birth_dates_is_a_question() -> None:
         _review(con, card, [])
         asked = con.execute("select reason, source_record_id_a from review order by all").fetchall()
     # Not whether a child is its mother; whether somebody is their sibling a reviewer may know.
-    assert asked == [("id_conflict", "0"), ("refused_by_constraint", "4"), ("refused_by_constraint", "6")]
+    assert asked == [
+        ("id_conflict", "0"), ("refused_by_constraint", "4"), ("refused_by_constraint", "6"), ("two_numbers", "10"),
+    ]  # fmt: skip
+
+
+_JEN = {"first": "JENNA", "last": "NORTON", "born": "2019-02-09"}
+_ONE, _TWO = {"medicaid": "M10000001"}, {"medicaid": "M20000502"}
+
+
+@pytest.mark.parametrize(
+    ("why", "records", "asked"),
+    [
+        ("two numbers, two homes", [{**_ONE, "address": "12 OAK ST"}, {**_TWO, "address": "9 PINE CT"}], [(1, 2)]),
+        ("two social security numbers", [{"ssn": "320-95-8912"}, {"ssn": "718-20-4433"}], [(1, 2)]),
+        ("asked once, of the first", [_ONE, _TWO, _ONE, _TWO], [(1, 2)]),
+        ("a slip of the pen", [_ONE, {"medicaid": "M10000101"}], []),
+        ("the other number is one", [{**_ONE, "ssn": "320-95-8912"}, {**_TWO, "ssn": "320-95-8912"}], []),
+        ("one home", [{**_ONE, "address": "12 OAK ST"}, {**_TWO, "address": "12 OAK ST"}], []),
+        (
+            "one home by another record with the number",
+            [_ONE, _TWO, {**_ONE, "address": "12 OAK ST"}, {**_TWO, "address": "12 OAK ST"}],
+            [],
+        ),
+        ("no numbers", [{}, {}], []),
+        ("a reviewer has said that they are one", [_ONE, _TWO, {"first": "must"}], []),
+        ("two people", [_ONE, _TWO, {"first": "apart"}], []),
+    ],
+)
+def test_two_numbers_of_one_person_are_a_question(
+    why: str, records: list[dict[str, str]], asked: list[tuple[int, int]], tmp_path: Path
+) -> None:
+    said = {r["first"] for r in records if "first" in r}
+    people = [{**_JEN, "zip": "71001", **r} for r in records if "first" not in r]
+    with connect() as con:
+        number = scored(con, tmp_path, people)
+        rid = {n: r for r, n in number.items()}
+        con.execute(f"create table people as select rid, {'rid' if 'apart' in said else '1'} as person from records")
+        con.execute("create or replace table constraints (rid_a bigint, rid_b bigint, kind varchar, reason varchar)")
+        if "must" in said:
+            con.execute("insert into constraints values (?, ?, 'must', 'reviewer')", [rid[2], rid[1]])
+        _two_numbers(con)
+        found = con.execute("select rid_l, rid_r from kw_two_numbers").fetchall()
+        first = sorted(rid.values())
+    if "first" in why:
+        # Which of them comes first is for their keys to say.
+        assert len(found) == 1 and first[0] in found[0]
+        assert {number[r] % 2 for r in found[0]} == {0, 1}, "one under each number"
+    else:
+        assert [tuple(sorted(number[r] for r in pair)) for pair in found] == asked, why
