@@ -79,6 +79,30 @@ def tell_scoring(
     return summary
 
 
+def _take_back(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
+    """Table ``taken_back``: what a source or reviewer said of two records last night and nobody says now, as its
+    opposite, with the columns of ``constraints``.
+
+    Whom such a statement joined leaves table ``published``: only what the evidence joined is kept a little longer.
+    """
+    con.execute("create or replace temp table taken_back as from constraints limit 0")
+    path = linkage_dir / "constraints_in_force.parquet"
+    if not path.exists():
+        return
+    con.execute(f"""
+    insert into taken_back
+    with said as (select least(rid_a, rid_b) as one, greatest(rid_a, rid_b) as other, kind from constraints)
+    select rid_a, rid_b, case w.kind when 'must' then 'cannot' else 'must' end, reason
+    from read_parquet({quoted(path)}) w anti join said
+        on one = least(rid_a, rid_b) and other = greatest(rid_a, rid_b) and said.kind = w.kind
+    where w.kind in ('must', 'cannot')
+    """)
+    con.execute("""
+    delete from published where person_id in (
+        select p.person_id from taken_back t join published p on p.rid in (t.rid_a, t.rid_b) where t.kind = 'cannot')
+    """)
+
+
 def _two_numbers(con: duckdb.DuckDBPyConnection) -> None:
     """Table ``kw_two_numbers(rid_l, rid_r)``: of one person, records with two numbers of one kind.
 
@@ -218,8 +242,14 @@ def resolve_on(
         "create or replace table published as select r.rid, s.id as person_id from registry_state s "
         "join records r on s.member = r.source_system || chr(31) || r.source_record_id"
     )
+    write_parquet(
+        con,
+        "select distinct person_id from published order by person_id",
+        linkage_dir / "published_before.parquet",
+    )
     if first_look is None:
         first_look = people.link(con, scorer, card.mixtures, "edges", join, duplicate_free, heard)
+    _take_back(con, linkage_dir)
     summary = people.link_through_relatives(con, scorer, card.mixtures, card.pools, "edges", join, first_look, bonus)
     con.execute(
         "create or replace table grouped as select p.person as label, "
@@ -227,7 +257,8 @@ def resolve_on(
     )
     said = con.execute("""
     select c.kind, a.source_system || chr(31) || a.source_record_id, b.source_system || chr(31) || b.source_record_id
-    from constraints c join records a on a.rid = c.rid_a join records b on b.rid = c.rid_b where c.reason = 'reviewer'
+    from (from constraints union all from taken_back) c
+    join records a on a.rid = c.rid_a join records b on b.rid = c.rid_b where c.reason = 'reviewer'
     """).fetchall()
     last = linkage_dir / "resolve.json"
     is_new_model = last.exists() and read_json(last)["model"] != card.name
@@ -245,11 +276,6 @@ def resolve_on(
         "select * from review order by rank, weight desc nulls first, source_system_a, source_record_id_a, "
         "source_system_b, source_record_id_b",
         linkage_dir / "review_candidates.parquet",
-    )
-    write_parquet(
-        con,
-        "select distinct person_id from published order by person_id",
-        linkage_dir / "published_before.parquet",
     )
     # What the people were formed from, relatives heard: review and quality look at the same pairs.
     write_parquet(con, "select * from edges order by rid_l, rid_r", linkage_dir / "weighed_pairs.parquet")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import json
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -393,6 +394,49 @@ def test_reviewers_are_obeyed_and_remembered_by_record(trained: Path, tmp_path: 
     assert {e.cause for e in events if e.member and e.member not in set().union(*pairs)} <= {"model_change"}
     assert at(together[0]) != at(together[1])
     assert at(alone[0]) == at(alone[1])
+
+
+def test_people_a_reviewer_made_one_are_two_again_when_the_reviewer_takes_it_back(
+    trained: Path, tmp_path: Path, night: Path
+) -> None:
+    # A model that keeps for long what is published.
+    shutil.copytree(trained / "models", tmp_path / "models")
+    path = tmp_path / "models" / "first" / "card.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    data["thresholds"]["keep"] -= 8
+    path.write_text(json.dumps(data), encoding="utf-8")
+    card = linkage.load(tmp_path / "models" / "first")
+    with connect() as con:
+        # Not enough to join the two, and enough to keep what is published together.
+        asked = con.execute(
+            """
+            with c as (select * from read_parquet($1)),
+            alone as (select c.*, r.rid from c join (select person_id from c group by 1 having count(*) = 1)
+                      using (person_id) join read_parquet($2) r using (source_system, source_record_id))
+            select a.source_system, a.source_record_id, b.source_system, b.source_record_id, a.person_id, b.person_id
+            from read_parquet($3) e join alone a on a.rid = e.rid_l join alone b on b.rid = e.rid_r
+            where e.weight > $4 and e.weight < $5 and e.evidence = 'pair' order by all limit 1
+            """,
+            [*(str(night / "linkage" / f"{name}.parquet") for name in ("person_crosswalk", "records", "weighed_pairs")),
+             card.thresholds.keep, card.thresholds.join],
+        ).fetchone()  # fmt: skip
+    assert asked
+    ids = []
+    shutil.copytree(night / "registry", tmp_path / "registry")
+    decisions = tmp_path / "decisions.csv"
+    decisions.write_text(
+        "decision_id,level,source_system_a,source_record_id_a,source_system_b,source_record_id_b,reviewer\n"
+    )
+    for number, level in enumerate(("must_link", "unsure", "unsure")):
+        with decisions.open("a", encoding="utf-8") as file:
+            file.write(",".join((str(number), level, *asked[:4], "Rita")) + "\n")
+        run(tmp_path, trained / "staged", tmp_path, decisions)
+        found = pq.read_table(tmp_path / "linkage" / "person_crosswalk.parquet").to_pylist()
+        at = {(r["source_system"], r["source_record_id"]): r["person_id"] for r in found}
+        ids.append((at[asked[:2]], at[asked[2:4]]))
+    assert ids[0][0] == ids[0][1] and ids[1] == ids[2] == asked[4:]
+    events = Registry(tmp_path / "registry", "person").events()[len(Registry(night / "registry", "person").events()) :]
+    assert {e.cause for e in events} == {"override"}
 
 
 def test_any_files_are_linked_by_the_same_code(tmp_path: Path) -> None:
