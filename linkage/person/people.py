@@ -160,7 +160,7 @@ def separate_generations(
     address born a generation apart, with no number in common, are left to a reviewer, unless the birth dates of these
     files are too poor to tell. Where other records repeat both birth dates, they are two, and no third record ties them
     together. So are two whose repeated birth dates have nothing in common, unless birth dates are poor, or the two have
-    surname and home in common.
+    surname and home in common, or a number (:func:`_forgive_copies`).
 
     ``again``: only pairs raised by their relatives since. Returns the number of pairs set apart.
     """
@@ -194,7 +194,7 @@ def separate_generations(
     is_trusted, is_trusted_elsewhere = (share < TRUSTED_DATES for share in dates[apart:])
     con.execute(f"""
     create or replace table kw_unlike as
-    select e.rid_l, e.rid_r, {repeated} as is_repeated from {edges} e
+    select e.rid_l, e.rid_r, e.g_birth_date, {repeated} as is_repeated from {edges} e
     join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
     where e.evidence not in {in_list(TWO_PEOPLE)} {_some(again)}
       and {_NO_NUMBER_IN_COMMON} and e.g_birth_date >= {apart}
@@ -203,12 +203,38 @@ def separate_generations(
             -- Of one surname at one home: one of the dates may have gone from system to system.
             and (coalesce(e.g_address, 9) not in (0, 1) or coalesce(e.g_surname, 9) > 1)))
     """)
+    _forgive_copies(con, edges, join, "kw_unlike")
     con.execute(f"""
     update {edges} e set weight = least(weight, {DOUBTFUL_WEIGHT}),
         evidence = case when is_repeated then 'birth_dates' else 'perhaps_generation' end
     from kw_unlike t where e.rid_l = t.rid_l and e.rid_r = t.rid_r
     """)
     return int(con.execute("select count(*) from kw_apart").fetchall()[0][0])
+
+
+def _forgive_copies(con: duckdb.DuckDBPyConnection, edges: str, join: float, table: str) -> None:
+    """Take from ``table(rid_l, rid_r, g_birth_date)`` pairs of one person with a wrong birth date that went from system
+    to system: a record with the one date has a number in common with a record with the other.
+
+    Not a generation apart: there the number may be the father's, written to his son.
+    """
+    con.execute(f"""
+    create or replace temp table kw_dates as
+    with ends as (select rid_l as rid from {table} union select rid_r from {table}),
+    same as (select rid_l, rid_r from {edges} where weight >= {join} and g_birth_date = 0)
+    select rid, rid as also from ends
+    union select rid_l, rid_r from same join ends on rid = rid_l
+    union select rid_r, rid_l from same join ends on rid = rid_r
+    """)
+    con.execute(f"""
+    delete from {table} t using (
+        select distinct t.rid_l, t.rid_r from {table} t
+        join kw_dates a on a.rid = t.rid_l join kw_dates b on b.rid = t.rid_r
+        join {edges} e on e.rid_l = least(a.also, b.also) and e.rid_r = greatest(a.also, b.also)
+        where t.g_birth_date > {_generation_apart()} and e.weight >= {join}
+            and (e.g_ssn in (0, 1) or e.g_medicaid_id = 0)
+    ) c where c.rid_l = t.rid_l and c.rid_r = t.rid_r
+    """)
 
 
 def separate_numbers(
@@ -236,7 +262,7 @@ def separate_numbers(
     """)
     con.execute(f"""
     create or replace table kw_numbers as
-    select e.rid_l, e.rid_r from {edges} e
+    select e.rid_l, e.rid_r, e.g_birth_date from {edges} e
     join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
     where (coalesce(e.g_address, 9) not in (0, 1) and coalesce(l.ssn <> r.ssn, true)
         and (({is_trusted} and e.g_medicaid_id = {UNLIKE["medicaid_id"]} and e.g_ssn = {UNLIKE["ssn"]})
@@ -247,6 +273,7 @@ def separate_numbers(
         or (({" or ".join(both) or "false"}) and e.g_birth_date >= {apart} and {_NO_NUMBER_IN_COMMON}))
       and e.evidence not in {in_list(TWO_PEOPLE)} {_some(again)}
     """)
+    _forgive_copies(con, edges, join, "kw_numbers")
     con.execute(f"""
     update {edges} e set weight = least(weight, {DOUBTFUL_WEIGHT}), evidence = 'numbers'
     from kw_numbers t where e.rid_l = t.rid_l and e.rid_r = t.rid_r
@@ -254,11 +281,12 @@ def separate_numbers(
     return int(con.execute("select count(*) from kw_numbers").fetchall()[0][0])
 
 
-def separate_mothers(con: duckdb.DuckDBPyConnection, edges: str, again: bool = False) -> int:
+def separate_mothers(con: duckdb.DuckDBPyConnection, edges: str, join: float, again: bool = False) -> int:
     """Two children called NOAH GARRETT born on one day, each with a mother of its own, are left to a reviewer.
 
     The mothers are people two records tell of, in ``people`` as formed so far, and bear unlike given names. Not where
-    the children have a number or a home in common: a source may call an adoptive or foster mother the mother.
+    the children have a number or a home in common, they or a child the one mother and the other are said to have: a
+    source may call an adoptive or foster mother the mother.
     ``again``: only pairs raised by their relatives since. Returns the number of pairs set apart.
     """
     con.execute("""
@@ -271,15 +299,25 @@ def separate_mothers(con: duckdb.DuckDBPyConnection, edges: str, again: bool = F
         select person from people semi join told using (person) group by person having count(*) > 1) using (person)
     """)
     con.execute(f"""
-    create or replace table kw_unlike as
-    select e.rid_l, e.rid_r from {edges} e
+    create or replace temp table kw_told as
+    select e.rid_l, e.rid_r, e.weight, e.evidence, a.person as mother_l, b.person as mother_r,
+        a.first_std as name_l, b.first_std as name_r, a.first_forms as forms_l, b.first_forms as forms_r,
+        {_NO_NUMBER_IN_COMMON} and coalesce(e.g_address, 9) not in (0, 1) as has_nothing
+    from {edges} e
     join kw_mothers a on a.rid = e.rid_l join kw_mothers b on b.rid = e.rid_r
     join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
-    where {_NO_NUMBER_IN_COMMON}
-      and coalesce(e.g_address, 9) not in (0, 1) and e.evidence not in {in_list(TWO_PEOPLE)} {_some(again)}
+    """)
+    con.execute(f"""
+    create or replace table kw_unlike as
+    with of_both as (
+        select least(mother_l, mother_r) as one, greatest(mother_l, mother_r) as other from kw_told
+        where weight >= {join} and not has_nothing)
+    select rid_l, rid_r from kw_told e
+    anti join of_both on one = least(mother_l, mother_r) and other = greatest(mother_l, mother_r)
+    where has_nothing and e.evidence not in {in_list(TWO_PEOPLE)} {_some(again)}
     group by e.rid_l, e.rid_r
-    having bool_and(a.person <> b.person and not list_has_any(a.first_forms, b.first_forms)
-        and jaro_winkler_similarity(a.first_std, b.first_std) < 0.8)
+    having bool_and(mother_l <> mother_r and not list_has_any(forms_l, forms_r)
+        and jaro_winkler_similarity(name_l, name_r) < 0.8)
     """)
     con.execute(f"""
     update {edges} e set weight = least(weight, {DOUBTFUL_WEIGHT}), evidence = 'mothers'
@@ -463,7 +501,7 @@ def link(
     }
     ground = survey(con, duplicate_free)
     summary |= form(con, edges, join, ground)
-    if found := separate_mothers(con, edges):
+    if found := separate_mothers(con, edges, join):
         summary |= form(con, edges, join, ground)
     return ground, summary | {"mother_pairs": found}
 
@@ -495,7 +533,7 @@ def link_through_relatives(
         summary["twin_pairs"] += separate_twins(con, edges, join, again=True)
         summary["generation_pairs"] += separate_generations(con, edges, mixtures, join, again=True)
         summary["number_pairs"] += separate_numbers(con, edges, mixtures, join, again=True)
-        summary["mother_pairs"] += separate_mothers(con, edges, again=True)
+        summary["mother_pairs"] += separate_mothers(con, edges, join, again=True)
         is_formed = not is_last
         if is_formed:
             summary |= form(con, edges, join, ground)

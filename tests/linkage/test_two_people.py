@@ -92,12 +92,35 @@ def test_children_of_two_mothers_who_are_surely_two(
         con.executemany("insert into stated values (?, ?, 'mother_of')", [[rid[3], rid[1]], [rid[4], rid[2]]])
         if "too few" in why:
             con.execute("update edges set g_ssn = null")
-        assert separate_mothers(con, "edges") == is_apart, why
+        assert separate_mothers(con, "edges", 0.0) == is_apart, why
         expected = (-1.0, "mothers") if is_apart else (9.0, "pair")
         assert con.execute("select weight, evidence from edges").fetchall() == [expected]
         con.execute("update edges set weight = 9, evidence = 'pair'")
         con.execute("insert into stated values (?, ?, 'mother_of')", [rid[3], rid[2]])
-        assert separate_mothers(con, "edges") == 0, "a source names one mother for both"
+        assert separate_mothers(con, "edges", 0.0) == 0, "a source names one mother for both"
+
+
+@pytest.mark.parametrize(("weight", "expected"), [(9.0, set()), (-1.0, {(1, 4), (2, 3), (2, 4)})])
+def test_one_record_of_each_mothers_child_under_one_number_is_one_child(
+    weight: float, expected: set[tuple[int, int]], tmp_path: Path
+) -> None:
+    # Ana had the child, Ruth adopted it; two of four records say a number. Or the number was lent: that pair is not
+    # joined, and says nothing.
+    numbered, mothers = {**_NOAH, "medicaid": "M10000001"}, [{"first": "ANA"}, {"first": "RUTH"}]
+    with connect() as con:
+        number = scored(con, tmp_path, [numbered, _NOAH, numbered, _NOAH, *mothers, *mothers])
+        rid = {n: r for r, n in number.items()}
+        con.execute("create table people (rid bigint, person bigint)")
+        con.executemany("insert into people values (?, ?)", [[rid[n], n - 2 if n > 6 else n] for n in rid])
+        con.execute("create or replace table stated (rid_a bigint, rid_b bigint, relationship varchar)")
+        told = [(5, 1), (5, 2), (6, 3), (6, 4)]
+        con.executemany("insert into stated values (?, ?, 'mother_of')", [[rid[a], rid[b]] for a, b in told])
+        con.execute(
+            "update edges set weight = $1 where rid_l in ($2, $3) and rid_r in ($2, $3)", [weight, rid[1], rid[3]]
+        )
+        separate_mothers(con, "edges", 0.0)
+        found = con.execute("select rid_l, rid_r from edges where evidence = 'mothers'").fetchall()
+    assert {tuple(sorted(number[r] for r in pair)) for pair in found} == expected
 
 
 def test_who_is_only_somehow_related_may_be_one_person() -> None:
