@@ -129,6 +129,8 @@ def separate_twins(con: duckdb.DuckDBPyConnection, edges: str, join: float, agai
 GENERATION = 12
 #: Where the model finds fewer true pairs than this a generation apart, birth dates can be trusted that far.
 TRUSTED_DATES = 0.015
+#: Levels at which two records have more in common than names: comparison -> the last of them.
+_MORE_THAN_A_NAME = {"ssn": 2, "medicaid_id": 1, "address": 4, "phone": 0}
 DOUBTFUL_WEIGHT = -1.0
 #: Where the model finds fewer true pairs than this with unlike numbers of both kinds, numbers can be trusted that far.
 TRUSTED_NUMBERS = 0.01
@@ -160,7 +162,8 @@ def separate_generations(
     address born a generation apart, with no number in common, are left to a reviewer, unless the birth dates of these
     files are too poor to tell. Where other records repeat both birth dates, they are two, and no third record ties them
     together. So are two whose repeated birth dates have nothing in common, unless birth dates are poor, or the two have
-    surname and home in common, or a number (:func:`_forgive_copies`).
+    surname and home in common, or a number (:func:`_forgive_copies`); and two of such dates, repeated or not, whom only
+    a record without a birth date ties together, by no more than the name of one of them.
 
     ``again``: only pairs raised by their relatives since. Returns the number of pairs set apart.
     """
@@ -190,23 +193,40 @@ def separate_generations(
     select rid_l as rid from {edges} where weight >= {join} and g_birth_date = 0
     union select rid_r from {edges} where weight >= {join} and g_birth_date = 0
     """)
-    repeated = "rid_l in (select rid from kw_dated) and rid_r in (select rid from kw_dated)"
+    # Nor are two whose own pair does not join them made one by a record that says less: without a birth date, and of
+    # one of them no more than the name.
+    more = " or ".join(f"coalesce(g_{name} between 0 and {last}, false)" for name, last in _MORE_THAN_A_NAME.items())
+    con.execute(f"""
+    create or replace table kw_bridged as
+    with odd as (select rid_l, rid_r from {edges} where g_birth_date > {apart} and weight < {join}),
+    sure as (
+        select rid_l as rid, rid_r as also, {more} as has_more from {edges} where weight >= {join}
+        union all select rid_r, rid_l, {more} from {edges} where weight >= {join}),
+    near as (select s.* from sure s semi join (select rid_l as rid from odd union select rid_r from odd) using (rid))
+    select rid_l, rid_r from odd
+    join near a on a.rid = rid_l join near b on b.rid = rid_r and b.also = a.also join records c on c.rid = a.also
+    group by rid_l, rid_r having bool_and(c.dob is null and not (a.has_more and b.has_more))
+    """)
+    surely = (
+        "((rid_l in (select rid from kw_dated) and rid_r in (select rid from kw_dated)) "
+        "or (rid_l, rid_r) in (from kw_bridged))"
+    )
     is_trusted, is_trusted_elsewhere = (share < TRUSTED_DATES for share in dates[apart:])
     con.execute(f"""
     create or replace table kw_unlike as
-    select e.rid_l, e.rid_r, e.g_birth_date, {repeated} as is_repeated from {edges} e
+    select e.rid_l, e.rid_r, e.g_birth_date, {surely} as is_sure from {edges} e
     join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
     where e.evidence not in {in_list(TWO_PEOPLE)} {_some(again)}
       and {_NO_NUMBER_IN_COMMON} and e.g_birth_date >= {apart}
-      and ((e.g_birth_date = {apart} and ({is_trusted} or ({repeated})))
-        or (e.g_birth_date > {apart} and {is_trusted_elsewhere} and {repeated}
+      and ((e.g_birth_date = {apart} and ({is_trusted} or {surely}))
+        or (e.g_birth_date > {apart} and {is_trusted_elsewhere} and {surely}
             -- Of one surname at one home: one of the dates may have gone from system to system.
             and (coalesce(e.g_address, 9) not in (0, 1) or coalesce(e.g_surname, 9) > 1)))
     """)
     _forgive_copies(con, edges, join, "kw_unlike")
     con.execute(f"""
     update {edges} e set weight = least(weight, {DOUBTFUL_WEIGHT}),
-        evidence = case when is_repeated then 'birth_dates' else 'perhaps_generation' end
+        evidence = case when is_sure then 'birth_dates' else 'perhaps_generation' end
     from kw_unlike t where e.rid_l = t.rid_l and e.rid_r = t.rid_r
     """)
     return int(con.execute("select count(*) from kw_apart").fetchall()[0][0])

@@ -69,7 +69,7 @@ _EVIDENCE = {
     "parents_of_linked_children": "a child of each is already one person",
     "members_of_linked_cases": "their cases are one by the agencies' own numbers",
     "generation": "one is a child and the other an adult, or they are a generation apart",
-    "birth_dates": "their birth dates are unlike, and another record of each repeats its own",
+    "birth_dates": "their birth dates are unlike; other records repeat them, or none with a birth date ties the two",
     "mothers": "the mothers their sources name are two people",
     "perhaps_generation": "their birth dates lie a generation apart, and one could be a mistake",
     "numbers": "two of their birth dates and numbers have nothing in common, or two numbers of one source and no name",
