@@ -656,16 +656,21 @@ def prepare(
         join records r on r.source_system = c.source_system and r.source_record_id = c.source_record_id
         where c.case_key is not null
         """)
-    # A case with exactly one mother (or father) and children in it states who the parent is, more weakly.
+    # A case with exactly one mother and children in it states who the mother is, more weakly. A father in it is the one
+    # child's; of several, who is whose half sister or brother is not said.
     con.execute("""
     insert into stated
     with one as (
         select source_system, case_key, role, min(rid) as rid from members
         where role in ('mother', 'father', 'putative_father') group by all having count(distinct rid) = 1
+    ), child as (
+        select distinct source_system, case_key, rid,
+            count(distinct rid) over (partition by source_system, case_key) as children
+        from members where role = 'child'
     )
     select distinct p.rid, c.rid, p.role || '_of', p.source_system, null::date, null::date, false, 'case_role'
-    from one p join members c using (source_system, case_key)
-    where c.role = 'child' and c.rid <> p.rid and not exists (
+    from one p join child c using (source_system, case_key)
+    where (p.role = 'mother' or c.children = 1) and c.rid <> p.rid and not exists (
         select 1 from stated s where s.rid_a = p.rid and s.rid_b = c.rid and s.relationship = p.role || '_of')
     """)
     con.execute("create or replace table links (system_a varchar, case_a varchar, system_b varchar, case_b varchar)")
