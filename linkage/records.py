@@ -49,6 +49,8 @@ SECOND_LINE = "address_line_2"
 #: Attributes read as text, because a birth date that is no calendar day still tells eight digits.
 _AS_TEXT = {"birth_date"}
 
+#: Fewer years between the births of a parent and a child cannot be.
+MIN_GAP = 11
 PARENTAL = ("mother_of", "father_of", "putative_father_of", "parent_of", "adoptive_parent_of")
 
 
@@ -557,6 +559,14 @@ def _statements(con: duckdb.DuckDBPyConnection, relationships: str | None) -> di
     create or replace table stated (rid_a bigint, rid_b bigint, relationship varchar, source_system varchar,
         valid_from date, valid_to date, is_reversed boolean, evidence varchar)
     """)
+    # A newborn is covered under its mother's number: whoever could be its mother by age and sex states so by that.
+    con.execute(f"""
+    insert into stated
+    select b.rid, a.rid, 'mother_of', a.source_system, null, null, false, 'number_lent'
+    from constraints join records a on a.rid = rid_a join records b on b.rid = rid_b
+    where reason = 'number_lent_to_newborn' and b.sex is distinct from 'M'
+      and a.birth_date >= b.birth_date + interval {MIN_GAP} year
+    """)
     dropped = {"relationship_to_nobody": 0, "relationship_to_itself": 0, "relationship_reversed": 0}
     if relationships is None:
         return dropped
@@ -584,7 +594,7 @@ def _statements(con: duckdb.DuckDBPyConnection, relationships: str | None) -> di
         "select count(*) from matched where (a_id = b_id) is not true and (rid_a is null or rid_b is null) "
         "and not (a_id is null and rid_b is not null and relationship = 'adoptive_parent_of')"
     ).fetchall()[0][0]
-    backwards = f"relationship in {in_list(PARENTAL)} and born_a > born_b + interval 11 year"
+    backwards = f"relationship in {in_list(PARENTAL)} and born_a > born_b + interval {MIN_GAP} year"
     con.execute(f"""
     insert into stated
     select case when {backwards} then rid_b else rid_a end, case when {backwards} then rid_a else rid_b end,

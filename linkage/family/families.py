@@ -16,6 +16,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from linkage.records import MIN_GAP
 from linkage.registry import Registry, keyed
 from linkage.store import connect, in_list, quoted, write_json, write_parquet
 
@@ -24,8 +25,8 @@ MAX_CHILDREN = 12
 MAX_MOTHERS = 3
 #: Families of one case, or of one home, beyond this are not linked to each other by it.
 MAX_FAMILIES = 6
-#: Plausible years between the births of mother (or any parent) and child.
-MIN_GAP, MAX_MOTHER_GAP, MAX_PARENT_GAP = 11, 55, 75
+#: The most years there may be between the births of mother (or any parent) and child.
+MAX_MOTHER_GAP, MAX_PARENT_GAP = 55, 75
 #: Roles of which two people may turn out to be one parent.
 _ONE_PARENT = ("mother", "father", "putative_father", "parent")
 
@@ -35,6 +36,9 @@ def _load(con: duckdb.DuckDBPyConnection, linkage_dir: Path) -> None:
         con.execute(f"create table {name} as select * from read_parquet({quoted(linkage_dir / file)})")
 
     table("stated", "relationships.parquet")
+    # That a newborn was covered under her number helps to find out who the newborn is. Where it does not, nobody is
+    # told of a nameless child that may be one she is known to have.
+    con.execute("delete from stated where evidence = 'number_lent'")
     table("members", "case_members.parquet")
     con.execute(f"""
     create table known as

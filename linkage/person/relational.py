@@ -41,9 +41,20 @@ def _find_kin(con: duckdb.DuckDBPyConnection, pool: str, compared: str, linked: 
     # join would prove itself.
     con.execute(f"""
     create or replace table kw_kin as
-    select distinct s.{compared} as rid, p.person, {_ROLE} as role, r.source_system
+    select distinct s.{compared} as rid, p.person, {_ROLE} as role, r.source_system,
+        s.evidence = 'number_lent' as is_lent, r.dob
     from stated s join people p on p.rid = s.{linked} join records r on r.rid = s.{compared}
     where s.relationship in {in_list(PARENTAL)}
+    """)
+    # What lies under a mother's number may be of either of her twins, or of both.
+    con.execute("""
+    delete from kw_kin k using (
+        select distinct a.person, a.dob from kw_kin a
+        join kw_kin b on a.person = b.person and a.dob = b.dob and a.rid < b.rid
+        join records l on l.rid = a.rid join records r on r.rid = b.rid
+        where length(l.first_std) > 1 and length(r.first_std) > 1 and not list_has_any(l.first_forms, r.first_forms)
+            and jaro_winkler_similarity(l.first_std, r.first_std) < 0.8
+    ) t where k.is_lent and k.person = t.person and k.dob = t.dob
     """)
     con.execute(f"""
     create table {pool} as

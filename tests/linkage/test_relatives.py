@@ -34,14 +34,15 @@ _CASES = [
 @pytest.fixture
 def house() -> duckdb.DuckDBPyConnection:
     con = connect()
-    con.execute("create table records (rid bigint, source_system varchar)")
+    con.execute("create table records (rid bigint, source_system varchar, dob varchar, first_std varchar, "
+                "first_forms varchar[])")  # fmt: skip
     con.execute("create table people (rid bigint, person bigint)")
-    con.execute("create table stated (rid_a bigint, rid_b bigint, relationship varchar)")
+    con.execute("create table stated (rid_a bigint, rid_b bigint, relationship varchar, evidence varchar)")
     con.execute("create table members (source_system varchar, case_key varchar, rid bigint, role varchar)")
     con.execute("create table links (system_a varchar, case_a varchar, system_b varchar, case_b varchar)")
-    con.executemany("insert into records values (?, ?)", [(r, s) for r, s, _ in _RECORDS])
+    con.executemany("insert into records (rid, source_system) values (?, ?)", [(r, s) for r, s, _ in _RECORDS])
     con.executemany("insert into people values (?, ?)", [(r, p) for r, _, p in _RECORDS])
-    con.executemany("insert into stated values (?, ?, ?)", _STATED)
+    con.executemany("insert into stated values (?, ?, ?, 'stated')", _STATED)
     con.executemany("insert into members values (?, ?, ?, ?)", _CASES)
     con.execute("insert into links values ('court', 'J1', 'welfare', 'W1')")
     return con
@@ -57,6 +58,32 @@ def pairs(con: duckdb.DuckDBPyConnection, name: str) -> list[tuple[int, int]]:
 def test_children_are_looked_at_through_their_linked_mother(house: duckdb.DuckDBPyConnection) -> None:
     # Not 12 with 13: their own source knows that they are two.
     assert pairs(house, "children_of_linked_parents") == [(11, 12), (11, 13)]
+
+
+@pytest.mark.parametrize(
+    ("why", "sister", "born", "is_looked_at"),
+    [
+        ("one child of that day", "ZOE", "2024-05-02", True),
+        ("twins: it may be either's", "ZOE", "2024-05-01", False),
+        ("one child under two forms of a name", "AVIE", "2024-05-01", True),
+        ("nearly one name", "AVAH", "2024-05-01", True),
+        ("an initial is no name", "Z", "2024-05-01", True),
+    ],
+)
+def test_what_lies_under_a_mothers_number_is_her_childs_of_that_day(
+    house: duckdb.DuckDBPyConnection, why: str, sister: str, born: str, is_looked_at: bool
+) -> None:
+    house.execute("insert into records values (31, 'medicaid', '2024-05-01', null, [])")
+    house.execute("insert into people values (31, 31)")
+    house.execute("insert into stated values (1, 31, 'mother_of', 'number_lent')")
+    for rid, name, day in ((11, "AVA", "2024-05-01"), (13, sister, born)):
+        house.execute(
+            "update records set dob = ?, first_std = ?, first_forms = ['AVA', 'AVIE'] where rid = ?", [day, name, rid]
+        )
+    house.execute("update records set first_forms = [first_std] where first_std not in ('AVA', 'AVIE')")
+    found = pairs(house, "children_of_linked_parents")
+    assert ((11, 31) in found) == is_looked_at, why
+    assert (11, 12) in found, "what a source states of others is heard all the same"
 
 
 def test_parents_are_looked_at_through_their_linked_child(house: duckdb.DuckDBPyConnection) -> None:
@@ -78,12 +105,12 @@ def test_a_case_with_half_a_town_in_it_proposes_nobody(house: duckdb.DuckDBPyCon
 
 def test_a_mother_of_more_children_than_anybody_has_proposes_none(house: duckdb.DuckDBPyConnection) -> None:
     for other in range(100, 137):
-        house.execute(f"insert into records values ({other}, 'court')")
-        house.execute(f"insert into stated values (1, {other}, 'mother_of')")
+        house.execute(f"insert into records (rid, source_system) values ({other}, 'court')")
+        house.execute(f"insert into stated values (1, {other}, 'mother_of', 'stated')")
     assert (11, 12) in pairs(house, "children_of_linked_parents"), "forty in all"
     house.execute("drop table pool_children_of_linked_parents")
-    house.execute("insert into records values (137, 'court')")
-    house.execute("insert into stated values (1, 137, 'mother_of')")
+    house.execute("insert into records (rid, source_system) values (137, 'court')")
+    house.execute("insert into stated values (1, 137, 'mother_of', 'stated')")
     assert pairs(house, "children_of_linked_parents") == []
 
 
