@@ -109,6 +109,9 @@ WORDS = [
     "XXXXX",
 ]
 
+#: Those of the above that say that the child was not born yet.
+UNBORN = ["UNBORN", "FETUS"]
+
 #: Words that may stand beside the above without making a name of it.
 FILLERS = ["A", "B", "C", "D", "1", "2", "3", "4", "OF", "THE", "NO", "IN", "MY", "S", "ONE", "TWO"]
 

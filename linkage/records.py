@@ -51,6 +51,9 @@ _AS_TEXT = {"birth_date"}
 
 #: Fewer years between the births of a parent and a child cannot be.
 MIN_GAP = 11
+#: The days there may be between the day a source knows of an unborn child and its birth; and the other way round, since
+#: the day may be that of the notice.
+PREGNANCY, BEFORE_KNOWN = 300, 31
 PARENTAL = ("mother_of", "father_of", "putative_father_of", "parent_of", "adoptive_parent_of")
 
 
@@ -110,11 +113,12 @@ def _standard_values(con: duckdb.DuckDBPyConnection) -> None:
     flagged as (
         select raw, words, kw_is_placeholder(words) as is_placeholder, kw_birth_order(words) as birth_order,
             coalesce(split_part(words, ' ', 1) in {in_list(placeholders.DOE_COMPANIONS)}, false) as is_companion,
+            coalesce(list_has_any(string_split(words, ' '), {placeholders.UNBORN}), false) as is_unborn,
             kw_strip_words(string_split(coalesce(kw_name(words), ''), ' ')) as tokens,
             case when contains(words, ' ') then kw_suffix(string_split(words, ' ')[-1]) end as suffix
         from worded)
     -- A first word of two letters is the front half of a name (LA TOYA, JO ANN), not an initial.
-    select raw, words, is_placeholder, birth_order, is_companion, suffix,
+    select raw, words, is_placeholder, is_placeholder and is_unborn as is_unborn, birth_order, is_companion, suffix,
         case when len(tokens) > 1 and length(tokens[1]) = 2 then tokens[1] || tokens[2] else tokens[1] end as first,
         case when len(tokens) > 1 and length(tokens[1]) = 2 then tokens[3] else tokens[2] end as second,
         case when len(tokens) > 1 then array_to_string(tokens, '') end as joined
@@ -225,7 +229,7 @@ def _standard_rows(con: duckdb.DuckDBPyConnection) -> None:
         coalesce(g.is_placeholder, false) as ph_first,
         coalesce(l.is_placeholder
             or (l.is_doe and (g.words is null or g.is_companion or g.is_placeholder)), false) as ph_last,
-        g.birth_order,
+        g.birth_order, coalesce(g.is_unborn, false) as is_unborn,
         coalesce(case when d.name_suffix is not null then kw_suffix(d.name_suffix) end, d.full_suffix, l.suffix,
             g.suffix) as suffix,
         case when not (ph_first or (ph_last and l.is_doe)) then g.first end as first_std,
@@ -385,6 +389,7 @@ def _fold(chosen: list[str], order: str, join: str) -> str:
         {picks},
         {only("coalesce(is_sealed, false)")} as is_sealed,
         {only("ph_first or ph_last")} as has_placeholder_name,
+        {only("is_unborn")} as is_unborn,
         {only("coalesce(address_role = 'placement', false)")} as has_placement,
         {only(at_home)} as has_home,
         {several("first_std", "given_joined")} as first_names,
@@ -506,7 +511,7 @@ def _finished(con: duckdb.DuckDBPyConnection) -> None:
              when n.formals is null then f.first_names
              else list_sort(list_distinct(list_concat(f.first_names, n.formals))) end as first_forms,
         case when len(f.last_forms) > 0 then f.last_forms end as last_forms,
-        f.birth_order, f.has_placeholder_name,
+        f.birth_order, f.has_placeholder_name, f.is_unborn,
         f.dob, case when length(f.dob) = 10 then try_cast(f.dob as date) end as birth_date,
         try_cast(left(f.dob, 4) as int) as birth_year,
         coalesce(f.is_birth_date_estimated, length(f.dob) = 4, false) as is_birth_date_estimated,
@@ -623,6 +628,24 @@ def _statements(con: duckdb.DuckDBPyConnection, relationships: str | None) -> di
         and split_part(c.source_record_id, '~', 1) = m.b_id and c.dob = n.dob
     where m.relationship = 'split_from' and length(c.dob) = 10
     group by c.rid having count(distinct n.rid) = 1
+    """)
+    # An unborn child a source knows of is the one child of its mother that the source has born from then on, within a
+    # pregnancy. Of twins, or of two such records, nothing says which.
+    con.execute(f"""
+    insert into constraints
+    with child as (
+        select s.source_system, s.rid_a as mother, s.rid_b as rid, min(s.valid_from) as since,
+            any_value(s.born_b) as born, bool_and(b.is_unborn) as is_unborn
+        from matched s join records b on b.rid = s.rid_b
+        where s.relationship = 'mother_of' and s.rid_a <> s.rid_b group by 1, 2, 3
+    ), met as (
+        select u.rid, c.rid as other, count(*) over (partition by u.rid) as children,
+            count(*) over (partition by c.rid) as unborn
+        from child u join child c using (source_system, mother)
+        where u.is_unborn and not c.is_unborn
+            and c.born between u.since - interval {BEFORE_KNOWN} day and u.since + interval {PREGNANCY} day
+    )
+    select rid, other, 'must', 'unborn_child_of_this_mother' from met where children = 1 and unborn = 1
     """)
     con.execute("drop table said")
     con.execute("drop table matched")

@@ -37,8 +37,9 @@ def test_what_the_whole_file_tells(case: dict[str, Any], tmp_path: Path) -> None
             "source_record_id": key[a][1],
             "related_record_id": key[b][1],
             "relationship": said,
+            "valid_from": since[0] if since else None,
         }
-        for a, said, b in case.get("kin", [])
+        for a, said, b, *since in case.get("kin", [])
     ]
     with connect() as con:
         persons = f"read_parquet('{write_table(lines, tmp_path / 'in.parquet')}')"
