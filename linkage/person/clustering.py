@@ -169,7 +169,10 @@ def _decide(
         forbidden[a].add(b)
         forbidden[b].add(a)
     near: dict[int, dict[int, float]] = {v: {} for v in nodes}
+    # The same as loud as it can be, sum and best pair: two numbers shared are more than a name.
+    loud: dict[int, dict[int, tuple[float, float]]] = {v: {} for v in nodes}
     for a, b, w, is_held in zip(a_of, b_of, w_of, held_of, strict=True):
+        loud[a][b] = loud[b][a] = (w - join, w)
         # The bonus comes on top of the most a pair may say: what is sure differs from what is surer.
         near[a][b] = near[b][a] = min(max(w - join, LEAST), MOST) + bonus * is_held
 
@@ -189,6 +192,14 @@ def _decide(
                 continue
             del near[other][gone]
             near[other][keep] = mine[other] = mine.get(other, 0.0) + value
+        mine_loud = loud[keep]
+        mine_loud.pop(gone, None)
+        for other, (total, best) in loud.pop(gone).items():
+            if other == keep:
+                continue
+            del loud[other][gone]
+            so_far, best_so_far = mine_loud.get(other, (0.0, best))
+            loud[other][keep] = mine_loud[other] = (so_far + total, max(best_so_far, best))
         return keep
 
     for a, b in musts:
@@ -209,11 +220,8 @@ def _decide(
         return b in forbidden[a] or bool(sources[a] & sources[b])
 
     def mean(a: int, b: int) -> float:
-        """The weight of the mean pair between two groups. Here a pair speaks as loud as it can: two numbers shared
-        are more than a name."""
-        between = {(a, b), (b, a)}
-        total = sum(w - join for x, y, w in zip(a_of, b_of, w_of, strict=True) if (find(x), find(y)) in between)
-        return total / (size[a] * size[b])
+        """The weight of the mean pair between two groups."""
+        return loud[a][b][0] / (size[a] * size[b])
 
     def is_toss_up(a: int, b: int) -> bool:
         """Is there somebody else whom ``a`` is as likely to be as ``b``, and who is said not to be ``b``?"""
@@ -221,9 +229,8 @@ def _decide(
         return bool(others) and max(mean(a, other) for other in others) > mean(a, b) - TOSS_UP
 
     def surest(a: int, b: int) -> float:
-        """The weight of the best pair between two groups, as loud as it can be."""
-        between = {(a, b), (b, a)}
-        return max(w for x, y, w in zip(a_of, b_of, w_of, strict=True) if (find(x), find(y)) in between)
+        """The weight of the best pair between two groups."""
+        return loud[a][b][1]
 
     def comes_first(a: int, b: int) -> list[float]:
         """What ties ``a`` to others it cannot share with ``b``, and to whom a clearly surer pair ties it: two middling

@@ -23,6 +23,9 @@ Ints = NDArray[np.int64]
 
 #: No single agreement may count for more than this against chance: a number can be borrowed, copied or mistyped.
 MIN_U = 2e-6
+#: The most pairs of one person that may differ in this. Where more seem to, no person was found but a household,
+#: or all who have a name or a birthday in common: in a file with few true pairs there are more of those.
+MOST_UNLIKE = {"given_name": 0.3, "surname": 0.45, "birth_date": 0.3, "ssn": 0.3, "medicaid_id": 0.3}
 #: Where relatives and twins are expected to agree before the data was seen, as shares per level (strongest first).
 _KIN_START: dict[str, dict[str, list[float]]] = {
     "relatives": {
@@ -68,6 +71,8 @@ class Mixture:
     rounds: int = 0
     pairs: int = 0
     expected_matches: float = 0.0
+    #: False where the pairs showed no person (:data:`MOST_UNLIKE`), and ``m`` is what is usual elsewhere.
+    is_learned: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for the model card."""
@@ -114,9 +119,25 @@ def fit(
     pairs: tuple[Ints, Floats],
     random_pairs: tuple[Ints, Floats],
     total_pairs: float,
+) -> Mixture:
+    """Fit the mixture (:func:`_fit`). Where what it takes for one person is none, ``m`` stays what is usual."""
+    learned = _fit(comparisons, pairs, random_pairs, total_pairs, True)
+    generation = next(i for i, level in enumerate(BY_NAME["birth_date"].all_levels) if "generation" in level.words)
+    for name, most in MOST_UNLIKE.items():
+        if sum(learned.m.get(name, [])[generation if name == "birth_date" else -1 :]) > most:
+            return _fit(comparisons, pairs, random_pairs, total_pairs, False)
+    return learned
+
+
+def _fit(
+    comparisons: list[Comparison],
+    pairs: tuple[Ints, Floats],
+    random_pairs: tuple[Ints, Floats],
+    total_pairs: float,
+    is_learned: bool,
     max_rounds: int = 200,
 ) -> Mixture:
-    """Fit the mixture.
+    """Expectation maximisation; ``m`` is learned only if ``is_learned``.
 
     ``pairs`` and ``random_pairs`` are (patterns x comparisons level positions, count of each pattern) of the blocked
     pairs and of a random sample; ``total_pairs`` is the number of pairs there are in all. Blocked pairs are taken to
@@ -159,7 +180,7 @@ def fit(
         responsible = responsibility[0]
         mass = float(responsible.sum())
         match_share = max(mass, 0.5) / total_pairs
-        for i, c in enumerate(comparisons):
+        for i, c in enumerate(comparisons if is_learned else []):
             m[c.name] = _shares(positions, responsible, sizes[i], i, start[c.name], max(5.0, 0.01 * mass))
         for position, kind in enumerate(_KIN_START):
             weight = responsibility[2 + position]
@@ -193,6 +214,7 @@ def fit(
         rounds=rounds,
         pairs=int(counts.sum()),
         expected_matches=float(responsible.sum()),
+        is_learned=is_learned,
     )
 
 
