@@ -126,6 +126,22 @@ def _edges(con: duckdb.DuckDBPyConnection) -> None:
     from lifted anti join sealed using (child) where problem is not null
     """)
     con.execute("create table edge as select * exclude (problem) from lifted where problem is null")
+    # Whom one source calls the foster mother, and another the mother beside somebody else who is: whoever comes to the
+    # doctor with the child is written down as that.
+    con.execute(f"""
+    create table foster as
+    select distinct e.child, e.parent from edge e semi join edge f
+        on f.child = e.child and f.parent = e.parent and f.role = 'foster_parent'
+    semi join edge o on o.child = e.child and o.parent <> e.parent and o.role in {in_list(_ONE_PARENT)}
+        and (replace(o.role, 'putative_', '') = replace(e.role, 'putative_', '') or 'parent' in (o.role, e.role))
+    where e.role in {in_list(_ONE_PARENT)}
+    """)
+    con.execute("insert into family_review select 'foster_parent_as_parent', child, parent, null from foster "
+                "anti join sealed using (child)")  # fmt: skip
+    con.execute(
+        f"delete from edge e using foster f where f.child = e.child and f.parent = e.parent "
+        f"and e.role in {in_list(_ONE_PARENT)}"
+    )
     # A second mother (or father) with one record alone, who could be the first by her own given name or birth
     # date: one parent the linkage dared not join. The better known is published until a reviewer has said that they
     # are two.

@@ -40,8 +40,9 @@ def separate_twins(con: duckdb.DuckDBPyConnection, edges: str, join: float, agai
     """The twin rule: born within a day of each other under one surname, two real given names, no number shared.
 
     The names are unlike; or they are merely not the same (MIA and MYA, EMMA and EMILY), each common in these records
-    and so no slip of the pen, and the two have different numbers, or one source holds both. Not where one number is
-    held under both names.
+    and so no slip of the pen, and the two have different numbers, or one source holds both. Or the names are the same
+    and one source has two unlike middle names (MARIA ELENA, MARIA LUISA). Not where one number is held under both.
+    Nor are children of one source one child who have two names, birth dates and numbers there, however alike.
     Also two unnamed newborns with different birth orders. Such a pair gets weight -5 and evidence ``twin`` whatever
     else agrees, and a third record does not tie it together. ``again``: only pairs raised by their relatives since.
     Returns the number of pairs.
@@ -51,6 +52,12 @@ def separate_twins(con: duckdb.DuckDBPyConnection, edges: str, join: float, agai
     same = next(i for i, level in enumerate(levels) if level.frequency_of)
     close = next(i for i, level in enumerate(levels) if "nearly" in level.words)
     unlike = len(levels) - 1
+    other_middle = len(BY_NAME["middle_name"].all_levels) - 1
+    # Numbers of twins may follow each other.
+    two_ssns = (
+        f"(coalesce(e.g_ssn = {UNLIKE['ssn']}, false) or coalesce("
+        "e.g_ssn = 1 and abs(try_cast(l.ssn as bigint) - try_cast(r.ssn as bigint)) < 10, false))"
+    )
     if not again:
         con.execute(f"""
         create or replace table kw_common as
@@ -61,28 +68,32 @@ def separate_twins(con: duckdb.DuckDBPyConnection, edges: str, join: float, agai
     create or replace table kw_twins as
     -- Most pairs have one given name: they need not be looked at closer.
     with asked as (
-        select * from {edges} e where (g_given_name >= {other_form}
+        select * from {edges} e where (g_given_name >= {other_form} or g_middle_name = {other_middle}
             or rid_l in (select rid from records where birth_order is not null)) {_some(again)})
     select e.rid_l, e.rid_r, jaro_winkler_similarity(l.first_std, r.first_std) < 0.8 as is_unlike from asked e
     join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
     where (l.birth_order <> r.birth_order or (
-        abs(date_diff('day', l.birth_date, r.birth_date)) <= 1
-        and length(l.first_std) > 1 and length(r.first_std) > 1
+        length(l.first_std) > 1 and length(r.first_std) > 1
         and l.first_std is distinct from r.middle_std and l.middle_std is distinct from r.first_std
         and list_has_any(l.last_forms, r.last_forms)
         and (l.is_child or r.is_child or l.record_role = 'child' or r.record_role = 'child'
             or (l.source_system = r.source_system and coalesce(e.g_ssn = {UNLIKE["ssn"]}, false)))
         and coalesce(l.medicaid_id <> r.medicaid_id, true)
-        and (
+        and ((abs(date_diff('day', l.birth_date, r.birth_date)) <= 1 and (
             (e.g_given_name >= {unlike - 1} and is_unlike)
+            or (l.source_system = r.source_system and length(l.middle_std) > 1 and length(r.middle_std) > 1
+                and e.g_middle_name = {other_middle} and jaro_winkler_similarity(l.middle_std, r.middle_std) < 0.8)
             or (e.g_given_name >= {other_form}
                 and (e.g_given_name = {other_form}
                     or (l.first_std in (select name from kw_common) and r.first_std in (select name from kw_common)))
-                and (coalesce(e.g_ssn = {UNLIKE["ssn"]}, false)
+                and ({two_ssns}
                     or (l.source_system = r.source_system and (
                         coalesce(e.g_medicaid_id = {UNLIKE["medicaid_id"]}, false)
                         or (not list_contains(l.first_forms, r.first_std)
-                            and not list_contains(r.first_forms, l.first_std)))))))))
+                            and not list_contains(r.first_forms, l.first_std))))))))
+            -- A sister or brother: one source has two names, two birth dates and two numbers.
+            or (l.source_system = r.source_system and e.g_given_name >= {other_form} and l.birth_date <> r.birth_date
+                and ({two_ssns} or coalesce(e.g_medicaid_id = {UNLIKE["medicaid_id"]}, false))))))
       and coalesce(l.ssn <> r.ssn, true)
     """)
     # One number under both names: one child, one of whose names is wrong. So are two names that are unlike each other
@@ -125,6 +136,8 @@ def separate_twins(con: duckdb.DuckDBPyConnection, edges: str, join: float, agai
     return int(con.execute("select count(*) from kw_twins").fetchall()[0][0])
 
 
+#: Years beyond a small child's from which on nobody is listed as a child, also where a case is some years old.
+GROWN = 25
 #: Years between the births of two people of one name, written SR and JR.
 GENERATION = 12
 #: Where the model finds fewer true pairs than this a generation apart, birth dates can be trusted that far.
@@ -181,6 +194,17 @@ def separate_generations(
     con.execute(f"""
     update {edges} e set weight = least(weight, {TWIN_WEIGHT}), evidence = 'generation'
     from kw_apart t where e.rid_l = t.rid_l and e.rid_r = t.rid_r
+    """)
+    # A child as its source lists it, nobody knows how old, and somebody who has been grown for years.
+    # A mistyped year in the future is a child's, too: the middle one.
+    small = con.execute("select quantile_disc(birth_year, 0.5) from records where is_child").fetchall()[0][0] or 0
+    con.execute(f"""
+    update {edges} as u set weight = least(u.weight, {DOUBTFUL_WEIGHT}), evidence = 'perhaps_generation'
+    from {edges} e join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
+    where u.rid_l = e.rid_l and u.rid_r = e.rid_r and e.evidence not in {in_list(TWO_PEOPLE)} {_some(again)}
+      and {_NO_NUMBER_IN_COMMON}
+      and ((l.record_role = 'child' and l.dob is null and r.birth_year <= {small - GROWN})
+        or (r.record_role = 'child' and r.dob is null and l.birth_year <= {small - GROWN}))
     """)
     apart = _generation_apart()
     dates = mixtures["adult"].m.get("birth_date")
@@ -275,6 +299,7 @@ def separate_numbers(
     is_trusted = shares["ssn"] * shares["medicaid_id"] <= TRUSTED_NUMBERS
     births = sum(told.get("birth_date", [])[apart:])
     both = [f"e.g_{name} = {level}" for name, level in UNLIKE.items() if births * shares[name] <= TRUSTED_BOTH]
+    both.append("(" + " and ".join(f"e.g_{name} = {level}" for name, level in UNLIKE.items()) + ")")
     con.execute(f"""
     create or replace table kw_numbered as
     select rid_l as rid from {edges} where weight >= {join} and g_ssn = 0
@@ -290,7 +315,7 @@ def separate_numbers(
               and e.rid_l in (select rid from kw_numbered) and e.rid_r in (select rid from kw_numbered))
           or ({is_trusted} and l.medicaid_id <> r.medicaid_id and coalesce(e.g_address, 9) > 1
               and l.source_system = r.source_system and l.first_std is null and r.first_std is null))
-        or (({" or ".join(both) or "false"}) and e.g_birth_date >= {apart} and {_NO_NUMBER_IN_COMMON}))
+        or (({" or ".join(both)}) and e.g_birth_date >= {apart} and {_NO_NUMBER_IN_COMMON}))
       and e.evidence not in {in_list(TWO_PEOPLE)} {_some(again)}
     """)
     _forgive_copies(con, edges, join, "kw_numbers")

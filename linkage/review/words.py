@@ -29,6 +29,7 @@ REASONS = {
 FAMILY_REASONS = {
     "parent_of_itself": "somebody is stated as their own parent",
     "impossible_age": "a parent too young or too old for the child; the statement is not believed",
+    "foster_parent_as_parent": "a foster parent stated as a parent beside another one; the statement is not believed",
     "many_mothers": "a child with more than three mothers",
     "many_children": "a mother with more than twelve children; she joins no family",
     "perhaps_one_parent": "two mothers or two fathers who could be one person; asked in the queue",

@@ -571,7 +571,7 @@ def test_one_number_held_under_both_names_is_one_child_and_no_twins() -> None:
         as t(rid, system, first, ssn)
     """)
     con.execute("""
-    create table edges as select * from (values
+    create table edges as select *, -1 as g_middle_name from (values
         (1, 2, 3.0, 'pair', 6, 3, -1), (1, 3, 8.0, 'pair', 6, 0, -1), (2, 3, 9.0, 'pair', 1, 3, -1)
     ) as t(rid_l, rid_r, weight, evidence, g_given_name, g_ssn, g_medicaid_id)
     """)
@@ -608,10 +608,10 @@ def test_whom_the_twin_rule_keeps_apart(why: str, names: str, numbers: str, born
     # Levels: 1 the same name, 2 another form of it, 4 nearly the same, 6 unlike; numbers 0 the same, -1 not known.
     level = {("JAMIE", "HAMES"): 6, ("JAMIE", "JAMES"): 2, ("HAMES", "JAMES"): 4, ("FANNIE", "WILLIAM"): 6}  # fmt: skip
     con.execute("create table edges (rid_l bigint, rid_r bigint, weight double, evidence varchar, "
-                "g_given_name tinyint, g_ssn tinyint, g_medicaid_id tinyint)")  # fmt: skip
+                "g_given_name tinyint, g_ssn tinyint, g_medicaid_id tinyint, g_middle_name tinyint)")  # fmt: skip
     for i, j in itertools.combinations(range(len(firsts)), 2):
         same = 0 if "-" not in (numbers[i], numbers[j]) else -1
-        con.execute("insert into edges values (?, ?, 9, 'pair', ?, -1, ?)",
+        con.execute("insert into edges values (?, ?, 9, 'pair', ?, -1, ?, -1)",
                     [i, j, level[firsts[i], firsts[j]], same])  # fmt: skip
     assert separate_twins(con, "edges", 0.0) == twins, why
     con.close()
