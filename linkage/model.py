@@ -146,6 +146,12 @@ def load(path: Path) -> ModelCard:
             raise ValueError
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise _damaged(path, "card.json") from error
+    for kind in card.mixtures:
+        # The weights are in the card, too; but what an engineer opens in Splink is to be what nights used.
+        try:
+            read_json(path / f"{kind}.json")
+        except (OSError, ValueError) as error:
+            raise _damaged(path, f"{kind}.json") from error
     for column in FREQUENCIES:
         file = path / "frequencies" / f"{column}.parquet"
         try:

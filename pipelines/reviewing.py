@@ -27,10 +27,14 @@ def review(
     supervisor: Annotated[
         bool, typer.Option("--supervisor", help="Decide as supervisor, also where reviewers disagree.")
     ] = False,
+    take_back: Annotated[
+        str | None, typer.Option("--take-back", help="Take your decision of this number back, or your 'last' one.")
+    ] = None,
     limit: Annotated[int, typer.Option(help="Pairs in a workbook.", min=1, max=5000)] = 200,
     port: Annotated[int, typer.Option(help="Port of the page; 0 takes a free one.", min=0, max=65535)] = 0,
 ) -> None:
     """Decide unclear links, most consequential first. Without a name: what is open and decided."""
+    from linkage.review import decisions as reviewed
     from linkage.review.decisions import ReviewError
     from linkage.review.desk import Desk
     from pipelines.settings import find_home
@@ -38,14 +42,18 @@ def review(
 
     place, console = Home(find_home(home)), _console()
     decisions = place.reviews_dir / "decisions.csv"
-    if sum((page, export is not None, take_in is not None)) > 1:
-        raise ReviewError("choose one of --page, --export and --import")
+    if sum((page, export is not None, take_in is not None, take_back is not None)) > 1:
+        raise ReviewError("choose one of --page, --export, --import and --take-back")
     if reviewer is None:
-        if page or export or take_in:
+        if page or export or take_in or take_back:
             raise ReviewError("say who you are: --reviewer NAME")
         _status(console, place.linkage_dir, decisions)
         return
     role = "supervisor" if supervisor else "reviewer"
+    if take_back is not None:
+        number = reviewed.take_back(decisions, take_back, reviewer, role)
+        console.print(f"Decision {number} is taken back. The next night goes by what others said, and the evidence.")
+        return
     desk = Desk(place.linkage_dir, decisions, reviewer, role, place.staged_dir, "audit" if audit else None)
     if export is not None:
         from linkage.review.sheet import export as write

@@ -11,6 +11,7 @@ import duckdb
 from linkage import model as models
 from linkage.person import edges as edge_work
 from linkage.person import nightly, people
+from linkage.person.comparisons import COMPARISONS
 from linkage.person.scoring import Scorer
 from linkage.records import fingerprint
 from linkage.registry import Registry
@@ -151,6 +152,10 @@ def _review(con: duckdb.DuckDBPyConnection, card: models.ModelCard, contradictio
     """)
     _two_numbers(con)
     low, high = card.thresholds.review_low, card.thresholds.review_high
+    # Two records with no more to compare than a birth date and a sex are a question nobody can answer.
+    compared = {r[0] for r in con.execute("describe edges").fetchall()}
+    more = [f"g_{c.name}" for c in COMPARISONS if c.name not in ("birth_date", "sex") and f"g_{c.name}" in compared]
+    says_who = f"coalesce(greatest({', '.join(more)}), -1) >= 0" if more else "true"
     con.execute(f"""
     create or replace table review as
     with found as (
@@ -171,7 +176,7 @@ def _review(con: duckdb.DuckDBPyConnection, card: models.ModelCard, contradictio
         anti join kw_parents using (rid_l, rid_r)
         union all
         select 5, 'uncertain', rid_l, rid_r, weight from edges anti join kw_parents using (rid_l, rid_r)
-        where weight between {low} and {high}
+        where weight between {low} and {high} and {says_who}
     ), one as (
         select *, row_number() over (partition by rid_l, rid_r order by rank) as nth from found
     )

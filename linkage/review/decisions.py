@@ -19,9 +19,10 @@ import fcntl
 import io
 import os
 import re
+import stat
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -355,6 +356,22 @@ def append(
     return [d.decision_id for d in new]
 
 
+def take_back(path: Path, which: str, reviewer: str, role: str = "reviewer") -> str:
+    """Add the line by which ``reviewer`` has no vote any more on the pair of decision ``which``, or of their ``last``.
+
+    Returns the number of the decision. Raises :class:`ReviewError` where it is not theirs, or taken back already.
+    """
+    me = clean_reason(reviewer).casefold()
+    latest = {d.pair: d for d in read(path).lines if d.reviewer.casefold() == me}
+    mine = {d.decision_id: d for d in latest.values() if d.level != "unsure"}
+    if which == "last" and mine:
+        which = max(mine, key=lambda number: (len(number), number))
+    if which not in mine:
+        raise ReviewError("there is no decision of yours of this number that stands")
+    append(path, [(mine[which].pair, "unsure", "taken back")], reviewer, role)
+    return which
+
+
 def _write(path: Path, new: list[Decision]) -> None:
     """The old bytes and the new lines as a new file: whole or not at all."""
     old = path.read_bytes() if path.exists() else b""
@@ -383,6 +400,12 @@ def _write(path: Path, new: list[Decision]) -> None:
     part = path.with_name(f".{path.name}.part")
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "wb") as out:
+        if path.exists():
+            # Who may read and write it stays as somebody set it: reviewers may have accounts of their own.
+            was = path.stat()
+            with suppress(PermissionError):
+                os.fchown(handle, -1, was.st_gid)
+            os.fchmod(handle, stat.S_IMODE(was.st_mode))
         out.write(old + text.getvalue().encode("utf-8"))
         out.flush()
         os.fsync(out.fileno())

@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from linkage import model as models
 from linkage.person.clustering import _components
-from linkage.person.people import form, survey
+from linkage.person.people import TWO_PEOPLE, form, survey
 from linkage.review import decisions as reviewed
 from linkage.review.words import CONSEQUENCES, compared_words, consequence_words
 from linkage.store import connect, in_list, quoted, read_json, rows, write_parquet
@@ -39,6 +39,9 @@ AUDIT_PER_STRATUM, AUDIT_BY_SIZE = 15, 200
 AUDIT_BOUNDS = (-6.0, -3.0, -1.5, 0.0, 1.5, 3.0, 6.0, 12.0)
 #: Changing it draws another sample; decisions on the old one stay decisions.
 AUDIT_SEED = "kinweave audit 1"
+#: Evidence of rules that leave a pair to a reviewer or keep it apart, and how much doubt there is of them.
+RULES = (*TWO_PEOPLE, "perhaps_generation")
+RULED = 0.1
 #: Systems whose very records are protected by 42 CFR Part 2.
 PART2_SYSTEMS = ("behavioral_health",)
 
@@ -277,7 +280,7 @@ def _consequences(con: duckdb.DuckDBPyConnection, linkage_dir: Path, part2_syste
         else "create table related (person varchar)"
     )
     con.execute("create table part_size as select part, count(*) as records from part group by part")
-    con.execute("""
+    con.execute(f"""
     create table weighed as
     select q.*,
         coalesce(a.in_care, false) or coalesce(b.in_care, false) as child_in_care,
@@ -287,11 +290,13 @@ def _consequences(con: duckdb.DuckDBPyConnection, linkage_dir: Path, part2_syste
         (fa.person is not null and fb.person is not null) as family,
         case when q.is_linked then a.is_published else a.is_published and b.is_published end as published_id,
         case when q.is_linked then least(sl.records, sr.records) else least(a.records, b.records) end as records_moved,
-        case when q.reason <> 'uncertain' then 1.0
+        case when q.reason = 'twin' or (q.reason = 'uncertain' and e.evidence in {in_list(RULES)}) then {RULED}
+             when q.reason <> 'uncertain' then 1.0
              else 4 / ((1 + pow(2, -q.weight)) * (1 + pow(2, q.weight))) end as doubt
     from question q join whole a on a.person = q.person_l join whole b on b.person = q.person_r
     left join related fa on fa.person = q.person_l left join related fb on fb.person = q.person_r
     join part_size sl on sl.part = q.part_l join part_size sr on sr.part = q.part_r
+    left join edges e on e.rid_l = q.rid_l and e.rid_r = q.rid_r
     """)
 
 

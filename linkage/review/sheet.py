@@ -120,8 +120,9 @@ def export(desk: Desk, path: Path, limit: int = 200) -> int:
 def take_in(desk: Desk, path: Path) -> dict[str, int]:
     """Take the decisions of a filled-in workbook; all of them or none.
 
-    Rows without a decision are left open; a decision this reviewer has already taken is not repeated, so a workbook may
-    be taken in twice; what a night since has taken off the queue needs no decision any more. Returns counts.
+    Rows without a decision are left open; a decision this reviewer has already taken in this role is not repeated, nor
+    one thought over since, so a workbook may be taken in twice; what a night since has taken off the queue needs no
+    decision any more. Returns counts.
 
     Raises :class:`~linkage.review.decisions.ReviewError` naming rows and columns,
     never values, when the file is no workbook of ours or any row is not as it was given out.
@@ -172,14 +173,18 @@ def take_in(desk: Desk, path: Path) -> dict[str, int]:
                 gone += 1
     records = desk.records([q for _, q, _, _ in wanted])
     me = desk.reviewer.casefold()
-    latest = {d.pair: d.level for d in reviewed.read(desk.decisions).lines if d.reviewer.casefold() == me}
+    mine: dict[reviewed.Pair, list[tuple[str, str]]] = {}
+    for d in reviewed.read(desk.decisions).lines:
+        if d.reviewer.casefold() == me:
+            mine.setdefault(d.pair, []).append((d.level, d.role))
     votes: list[tuple[reviewed.Pair, str, str]] = []
     for number, question, level, reason in wanted:
         try:
             desk.check_reason(question, reason, records)
         except reviewed.ReviewError as error:
             problems.append(f"row {number}, reason: {error}")
-        if latest.get(reviewed.pair_of(*question.pair)) != level:
+        # Nor what this reviewer has thought over since: the workbook is older. A supervisor's word is another.
+        if (level, desk.role) not in mine.get(reviewed.pair_of(*question.pair), []):
             votes.append((question.pair, level, reason))
     if problems:
         more = f"\nand {len(problems) - 20} more" if len(problems) > 20 else ""

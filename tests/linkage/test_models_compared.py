@@ -135,6 +135,8 @@ def _changed(model: Path, **changes: Any) -> None:
 
 #: What breaks a model, and the file the message names.
 DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "Splink's own file cut short": (lambda m: _cut_short(m, "adult.json"), "adult.json"),
+    "one Splink file less": (lambda m: (m / "child.json").unlink(), "child.json"),
     "card cut short": (lambda m: _cut_short(m, "card.json"), "card.json"),
     "card of no text": (lambda m: (m / "card.json").write_bytes(b"\xff\xfe\x00"), "card.json"),
     "card of nothing": (lambda m: (m / "card.json").write_text("{}"), "card.json"),

@@ -39,6 +39,29 @@ def test_a_decision_is_kept_with_who_when_and_why(file: Path) -> None:
     assert file.stat().st_mode & 0o077 == 0
 
 
+def test_who_may_read_and_write_it_stays_as_it_was_set(file: Path) -> None:
+    append(file, [((ANA, BEA), "must_link", "names and birth date")], "Rita")
+    file.chmod(0o660)
+    append(file, [((ANA, BEA), "unsure", "names and birth date")], "Rita")
+    assert file.stat().st_mode & 0o777 == 0o660
+
+
+def test_a_decision_is_taken_back_by_who_made_it(file: Path) -> None:
+    append(file, [((ANA, BEA), "must_link", "names and birth date")], "Rita")
+    append(file, [((ANA, BEA), "must_link", "names and birth date")], "Sam")
+    append(file, [((ANA, CAY), "cannot_link", "names and birth date")], "Rita")
+    assert reviewed.take_back(file, "1", "rita") == "1"
+    assert state(file) == ("settled", "must_link"), "Sam's vote stands"
+    with pytest.raises(ReviewError, match="no decision of yours"):
+        reviewed.take_back(file, "2", "Rita")
+    with pytest.raises(ReviewError, match="no decision of yours"):
+        reviewed.take_back(file, "1", "Rita")
+    assert reviewed.take_back(file, "last", "Sam") == "2"
+    assert state(file) == ("unsure", None)
+    assert reviewed.take_back(file, "last", "Rita") == "3"
+    assert [line.level for line in read(file).lines][3:] == ["unsure"] * 3, "nothing written is changed"
+
+
 def test_nothing_already_written_changes(file: Path) -> None:
     append(file, [((ANA, BEA), "must_link", "names and birth date")], "Rita")
     before = file.read_bytes()

@@ -317,6 +317,20 @@ def test_a_workbook_makes_the_round_trip_twice(folder: Path, workbook: Path) -> 
     assert (line.pair, line.level) == ((ROSA, ROSE), "must_link")
 
 
+def test_a_workbook_does_not_undo_what_was_thought_over_and_a_supervisors_is_heard(
+    folder: Path, workbook: Path
+) -> None:
+    decisions = folder / "reviews" / "decisions.csv"
+    fill(workbook, {2: ("Different", "names and birth date")})
+    sheet.take_in(desk(folder), workbook)
+    append(decisions, [((ROSA, ROSE), "unsure", "a number of their own")], "Rita")
+    assert sheet.take_in(desk(folder), workbook) == COUNTED | {"already known": 1, "left open": 1}
+    assert [line.level for line in read(decisions).lines] == ["cannot_link", "unsure"]
+    # The same words by the same person as a supervisor are a ruling.
+    assert sheet.take_in(desk(folder, role="supervisor"), workbook) == COUNTED | {"decisions": 1, "left open": 1}
+    assert read(decisions).lines[-1].role == "supervisor"
+
+
 @pytest.mark.parametrize(
     ("said", "level"),
     [
