@@ -76,8 +76,7 @@ def separate_twins(con: duckdb.DuckDBPyConnection, edges: str, join: float, agai
         length(l.first_std) > 1 and length(r.first_std) > 1
         and l.first_std is distinct from r.middle_std and l.middle_std is distinct from r.first_std
         and list_has_any(l.last_forms, r.last_forms)
-        and (l.is_child or r.is_child or l.record_role = 'child' or r.record_role = 'child'
-            or (l.source_system = r.source_system and coalesce(e.g_ssn = {UNLIKE["ssn"]}, false)))
+        and (l.is_child or r.is_child or l.record_role = 'child' or r.record_role = 'child')
         and coalesce(l.medicaid_id <> r.medicaid_id, true)
         and ((abs(date_diff('day', l.birth_date, r.birth_date)) <= 1 and (
             (e.g_given_name >= {unlike - 1} and is_unlike)
