@@ -53,6 +53,22 @@ def test_a_pair_is_decided_by_keyboard_and_the_score_told_after(folder: Path, br
     assert (line.level, line.reason) == ("cannot_link", "twins or siblings")
 
 
+def test_enter_records_also_where_a_button_has_the_focus(folder: Path, browser: Browser) -> None:  # noqa: F811
+    with ReviewServer(desk(folder)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        browser.open(server.url)
+        browser.wait("!document.getElementById('work').hidden")
+        browser.value("document.querySelector('[data-level=must_link]').focus()")
+        browser.press("s")
+        browser.press("1")
+        browser.value("document.querySelector('[data-level=must_link]').focus()")
+        browser.press("Enter")
+        browser.wait("!document.getElementById('told').hidden")
+        server.shutdown()
+    (line,) = read(folder / "reviews" / "decisions.csv").lines
+    assert (line.level, line.reason) == ("must_link", "names and birth date")
+
+
 def test_what_is_refused_is_said_and_nothing_is_lost(folder: Path, browser: Browser) -> None:  # noqa: F811
     with ReviewServer(desk(folder)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
