@@ -98,7 +98,10 @@ class ModelCard:
             lines += [
                 f"## The {kind} model",
                 "",
-                f"{mixture.pairs:,} pairs compared, about {mixture.expected_matches:,.0f} of them one person.",
+                f"{mixture.pairs:,} pairs compared, about {mixture.expected_matches:,.0f} of them one person."
+                + (
+                    "" if mixture.is_learned else " What could be learned here was no person: the shares are the usual."
+                ),
                 "",
                 "| comparison | level (strongest first) | same person | strangers |",
                 "|---|---|---|---|",

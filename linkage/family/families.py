@@ -130,11 +130,14 @@ def _edges(con: duckdb.DuckDBPyConnection) -> None:
     # doctor with the child is written down as that.
     con.execute(f"""
     create table foster as
-    select distinct e.child, e.parent from edge e semi join edge f
-        on f.child = e.child and f.parent = e.parent and f.role = 'foster_parent'
-    semi join edge o on o.child = e.child and o.parent <> e.parent and o.role in {in_list(_ONE_PARENT)}
+    with called as (
+        select e.*, f.child is not null as is_foster from edge e
+        left join (select distinct child, parent from edge where role = 'foster_parent') f using (child, parent)
+        where e.role in {in_list(_ONE_PARENT)})
+    select distinct e.child, e.parent from called e
+    semi join called o on o.child = e.child and not o.is_foster
         and (replace(o.role, 'putative_', '') = replace(e.role, 'putative_', '') or 'parent' in (o.role, e.role))
-    where e.role in {in_list(_ONE_PARENT)}
+    where e.is_foster
     """)
     con.execute("insert into family_review select 'foster_parent_as_parent', child, parent, null from foster "
                 "anti join sealed using (child)")  # fmt: skip

@@ -168,7 +168,8 @@ def relatives_are_two(con: duckdb.DuckDBPyConnection) -> None:
 def separate_generations(
     con: duckdb.DuckDBPyConnection, edges: str, mixtures: dict[str, Mixture], join: float, again: bool = False
 ) -> int:
-    """A record whose role is adult is not a child under seven, whatever the names say: SAM and his father SAM.
+    """A record whose role is adult is not a child under seven, whatever the names say: SAM and his father SAM. A listed
+    child nobody knows the age of, beside somebody grown for years, is left to a reviewer.
 
     Nor is ROBERT SR the ROBERT JR born a generation later, unless they have a number in common. Two EARLs of one
     address born a generation apart, with no number in common, are left to a reviewer, unless the birth dates of these

@@ -64,6 +64,13 @@ def test_enter_records_also_where_a_button_has_the_focus(folder: Path, browser: 
         browser.value("document.querySelector('[data-level=must_link]').focus()")
         browser.press("Enter")
         browser.wait("!document.getElementById('told').hidden")
+        browser.press("Enter")
+        browser.wait("document.getElementById('told').hidden")
+        # But who presses Later has not decided.
+        browser.press("d")
+        browser.press("1")
+        browser.value("document.getElementById('skip').focus()")
+        browser.press("Enter")
         server.shutdown()
     (line,) = read(folder / "reviews" / "decisions.csv").lines
     assert (line.level, line.reason) == ("must_link", "names and birth date")

@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -379,3 +380,17 @@ def test_a_model_without_counts_or_of_other_libraries_says_so(trained: Path, tmp
     told = linkage.check_drift(tmp_path, old)
     assert not told["has_reference"] and told["compared"] == 0
     assert told["other_libraries"] == ["duckdb"]
+
+
+def test_a_card_says_where_nothing_was_learned(trained: Path, tmp_path: Path) -> None:
+    card = replace(linkage.load(trained / "models" / "first"), path=tmp_path)
+    card.save()
+    assert "the shares are the usual" not in (tmp_path / "card.md").read_text(encoding="utf-8")
+    card.mixtures["adult"].is_learned = False
+    card.save()
+    assert (tmp_path / "card.md").read_text(encoding="utf-8").count("the shares are the usual") == 1
+    shutil.copyfile(trained / "models" / "first" / "adult.json", tmp_path / "adult.json")
+    shutil.copyfile(trained / "models" / "first" / "child.json", tmp_path / "child.json")
+    shutil.copytree(trained / "models" / "first" / "frequencies", tmp_path / "frequencies")
+    read = linkage.load(tmp_path).mixtures
+    assert (read["adult"].is_learned, read["child"].is_learned) == (False, True)
