@@ -65,12 +65,14 @@ def test_enter_records_also_where_a_button_has_the_focus(folder: Path, browser: 
         browser.press("Enter")
         browser.wait("!document.getElementById('told').hidden")
         browser.press("Enter")
-        browser.wait("document.getElementById('told').hidden")
+        browser.wait("document.getElementById('count').innerText.startsWith('1 open')")
         # But who presses Later has not decided.
         browser.press("d")
         browser.press("1")
+        browser.wait("!document.getElementById('save').disabled")
         browser.value("document.getElementById('skip').focus()")
         browser.press("Enter")
+        browser.wait("document.getElementById('work').hidden || !document.getElementById('reason').value")
         server.shutdown()
     (line,) = read(folder / "reviews" / "decisions.csv").lines
     assert (line.level, line.reason) == ("must_link", "names and birth date")
