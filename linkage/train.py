@@ -15,14 +15,14 @@ from linkage.person import edges as edge_work
 from linkage.person import nightly, people
 from linkage.person.blocking import block
 from linkage.person.comparisons import COMPARISONS, choose
-from linkage.person.mixture import Floats, Ints, Mixture, fit
+from linkage.person.mixture import Floats, Mixture, fit
 from linkage.person.relational import train_pools
 from linkage.person.scoring import Scorer, splink_model
 from linkage.records import fingerprint, read_summary
 from linkage.store import connect, quoted, sha256, write_json
 
-#: Blocked pairs looked at in training; more changes nothing but the time.
-MAX_TRAINING_PAIRS = 150_000
+#: Blocked pairs looked at in training, of those that one rule found and of the others; more changes only the time.
+MAX_TRAINING_PAIRS = 75_000
 #: Pairs of strangers drawn at random.
 SAMPLED_PAIRS = 120_000
 #: With fewer young children than this there is one model.
@@ -34,13 +34,18 @@ _RECORDS = {"adult": "not is_child", "child": "is_child", "every": "true"}
 _PAIRS = {"adult": "not is_child_pair", "child": "is_child_pair", "every": "true"}
 
 
-def _draw(con: duckdb.DuckDBPyConnection, kind: str) -> int:
-    """Tables ``kw_train_<kind>`` and ``kw_sample_<kind>``: blocked pairs, and strangers. Returns the number blocked."""
-    n_pairs = int(con.execute(f"select count(*) from pairs where {_PAIRS[kind]}").fetchall()[0][0])
-    keep = max(1, -(-n_pairs // MAX_TRAINING_PAIRS))
+def _draw(con: duckdb.DuckDBPyConnection, kind: str) -> dict[bool, int]:
+    """Tables ``kw_train_<kind>`` and ``kw_sample_<kind>``: blocked pairs, and strangers.
+
+    Returns how many pairs of that kind one rule alone found (true), and how many several found (false). Most pairs of
+    one person are among the few of several rules: drawn from all pairs alike, hardly any would be looked at.
+    """
+    asked = f"select by_one_rule, count(*) from pairs where {_PAIRS[kind]} group by by_one_rule"
+    blocked = {False: 0, True: 0} | dict(con.execute(asked).fetchall())
+    keep = {by_one: max(1, -(-n // MAX_TRAINING_PAIRS)) for by_one, n in blocked.items()}
     con.execute(
-        f"create or replace table kw_train_{kind} as "
-        f"select rid_l, rid_r from pairs where {_PAIRS[kind]} and hash(rid_l, rid_r) % {keep} = 0"
+        f"create or replace table kw_train_{kind} as select rid_l, rid_r, by_one_rule from pairs where {_PAIRS[kind]} "
+        f"and hash(rid_l, rid_r) % case when by_one_rule then {keep[True]} else {keep[False]} end = 0"
     )
     # Everybody in a drawn order beside everybody in the same order, moved on: each pair is drawn by itself. The child
     # model also meets pairs of a child and an adult, so its strangers are children against anybody.
@@ -56,7 +61,7 @@ def _draw(con: duckdb.DuckDBPyConnection, kind: str) -> int:
     select distinct least(a.rid, b.rid) as rid_l, greatest(a.rid, b.rid) as rid_r
     from drawn a join other b on b.i = a.j where a.rid <> b.rid
     """)
-    return n_pairs
+    return blocked
 
 
 def _fit_models(
@@ -66,16 +71,19 @@ def _fit_models(
     chosen = {kind: choose(con, _RECORDS[kind]) for kind in kinds}
     # All in one go: bringing two sides together costs the most.
     tables = [f"kw_{name}_{kind}" for kind in kinds for name in ("train", "sample")]
-    con.execute("create or replace table kw_looked as " + " union ".join(f"from {table}" for table in tables))
+    looked = " union ".join(f"select rid_l, rid_r from {table}" for table in tables)
+    con.execute(f"create or replace table kw_looked as {looked}")
     scorer.levels([c for c in COMPARISONS if any(c in own for own in chosen.values())], "kw_looked", "kw_levels")
     everybody = con.execute("select count(*) from records").fetchall()[0][0]
     mixtures = {}
     for kind, comparisons in chosen.items():
         names = [c.name for c in comparisons]
-        seen: tuple[Ints, Floats] = scorer.patterns(
-            f"(from kw_levels semi join kw_train_{kind} using (rid_l, rid_r))", names
-        )
-        seen = (seen[0], seen[1] * (drawn[kind] / max(float(seen[1].sum()), 1.0)))
+        parts = []
+        for by_one, blocked in drawn[kind].items():
+            own = f"(from kw_train_{kind} where by_one_rule = {by_one})"
+            found, counts = scorer.patterns(f"(from kw_levels semi join {own} using (rid_l, rid_r))", names)
+            parts.append((found, counts * (blocked / max(float(counts.sum()), 1.0))))
+        seen = (np.concatenate([found for found, _ in parts]), np.concatenate([counts for _, counts in parts]))
         strangers = scorer.patterns(f"(from kw_levels semi join kw_sample_{kind} using (rid_l, rid_r))", names)
         n = con.execute(f"select count(*) from records where {_RECORDS[kind]}").fetchall()[0][0]
         total = n * (n - 1) / 2 + (n * (everybody - n) if kind == "child" else 0)

@@ -260,7 +260,7 @@ def block(
     touched: str | None = None,
     rules: tuple[Rule, ...] = RULES,
 ) -> list[dict[str, Any]]:
-    """Fill ``pairs(rid_l, rid_r, is_child_pair)`` from table ``records``: each pair once, whichever rules found it.
+    """Fill ``pairs(rid_l, rid_r, is_child_pair, by_one_rule)``: each pair of ``records`` once, whoever found it.
 
     ``limits`` names the largest block compared per rule, as a model froze it; without, the budget decides. With
     ``touched``, a table of ``rid``, only pairs with one of those records are found.
@@ -345,6 +345,7 @@ def block(
                 "rid_l": np.minimum(*ends),
                 "rid_r": np.maximum(*ends),
                 "is_child_pair": is_child[one] | is_child[other],
+                "by_one_rule": (masks & (masks - 1)) == 0,
             }
         ),
     )

@@ -50,6 +50,7 @@ def test_pairs_share_a_key_and_are_found_once(con: duckdb.DuckDBPyConnection) ->
     assert found(con) == by_name | by_place
     assert [(line["pairs"], line["new_pairs"]) for line in report] == [(4, 4), (4, 3)]
     assert [line["largest_block"] for line in report] == [3, 3]
+    assert con.execute("select rid_l, rid_r from pairs where not by_one_rule").fetchall() == [(55, 101)]
 
 
 def test_a_source_that_vouches_is_not_compared_with_itself(con: duckdb.DuckDBPyConnection) -> None:

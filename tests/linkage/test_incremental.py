@@ -132,7 +132,7 @@ def test_a_look_at_single_values_loses_no_pair_that_matters(trained: Path, monke
     blocking.block(con, card.duplicate_free, {rule.name: 300 for rule in blocking.RULES})
     con.execute("""
     insert into pairs
-    select l.rid, r.rid, l.is_child or r.is_child from records l join records r on l.rid < r.rid
+    select l.rid, r.rid, l.is_child or r.is_child, true from records l join records r on l.rid < r.rid
       and (l.first_std = r.first_std or l.dob = r.dob or l.last_std = r.last_std) and hash(l.rid, r.rid) % 20 = 0
     anti join pairs p on p.rid_l = l.rid and p.rid_r = r.rid
     """)

@@ -7,6 +7,8 @@ import pytest
 
 from linkage.person.comparisons import BY_NAME
 from linkage.person.mixture import MOST_UNLIKE, Mixture, fit
+from linkage.store import connect
+from linkage.train import _draw
 
 NAMES = ("given_name", "surname", "birth_date")
 GIVEN, SURNAME, BIRTH = (len(BY_NAME[name].all_levels) - 1 for name in NAMES)
@@ -40,3 +42,18 @@ def test_all_who_have_one_thing_in_common_are_not_taken_for_one_person(many: tup
     mixture = learned({SAME: 20, many: 30_000})
     assert all(mixture.m[name][-1] <= most for name, most in MOST_UNLIKE.items() if name in mixture.m)
     assert mixture.expected_matches < 100
+
+
+def test_no_pair_of_several_rules_is_left_out_for_the_many_of_one() -> None:
+    # 100 people twice, and 200,000 pairs that only a surname proposed: drawn alike, half of the 100 would be lost.
+    con = connect()
+    con.execute("create table records as select range as rid, false as is_child from range(500)")
+    con.execute("""
+    create table pairs as
+    select range as rid_l, 1000000 + range as rid_r, false as is_child_pair, range >= 100 as by_one_rule
+    from range(200100)
+    """)
+    assert _draw(con, "adult") == {False: 100, True: 200_000}
+    kept = dict(con.execute("select by_one_rule, count(*) from kw_train_adult group by 1").fetchall())
+    assert kept[False] == 100
+    assert 60_000 < kept[True] < 80_000, "as many as are looked at"
