@@ -158,7 +158,13 @@ MIDDLE = Comparison(
     "middle_std_l is null or middle_std_r is null",
     (
         Level("middle_std_l = middle_std_r", "middle name or initial agrees", 0.80),
-        Level("left(middle_std_l, 1) = left(middle_std_r, 1)", "middle initial agrees", 0.14),
+        # ROBERT and ROMAN are two names, whatever they begin with.
+        Level(
+            "left(middle_std_l, 1) = left(middle_std_r, 1) and (length(middle_std_l) = 1 or length(middle_std_r) = 1 "
+            "or jaro_winkler_similarity(middle_std_l, middle_std_r) >= 0.85)",
+            "middle initial agrees, or middle names nearly do",
+            0.14,
+        ),
     ),
     Level("ELSE", "middle names differ", 0.06),
 )

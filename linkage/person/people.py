@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +13,11 @@ import pyarrow as pa
 from linkage.model import Pool
 from linkage.person.clustering import Ints, cluster
 from linkage.person.comparisons import BY_NAME
+from linkage.person.edges import complete
 from linkage.person.mixture import Mixture
 from linkage.person.relational import POOLS, apply_pools, forget_pools, people_changed
 from linkage.person.scoring import Scorer
+from linkage.records import PARENTAL
 from linkage.store import in_list, quoted
 
 TWIN_WEIGHT = -5.0
@@ -32,8 +35,8 @@ UNLIKE = {name: len(BY_NAME[name].all_levels) - 1 for name in ("ssn", "medicaid_
 
 
 def _some(again: bool) -> str:
-    """SQL that leaves only the pairs relatives have just raised, where the others were looked at before."""
-    return f"and e.evidence in {in_list(POOLS)}" if again else ""
+    """SQL that leaves only the pairs relatives have raised or brought up, where the others were looked at before."""
+    return f"and e.evidence in {in_list((*POOLS, 'completion'))}" if again else ""
 
 
 def separate_twins(con: duckdb.DuckDBPyConnection, edges: str, join: float, again: bool = False) -> int:
@@ -137,6 +140,11 @@ def separate_twins(con: duckdb.DuckDBPyConnection, edges: str, join: float, agai
 
 #: Years beyond a small child's from which on nobody is listed as a child, also where a case is some years old.
 GROWN = 25
+#: The same up to which nobody is a parent: the child in the middle of those under seven is three or four
+#: (:data:`linkage.records.MIN_GAP`).
+YOUNG = 7
+#: Whoever is this of somebody is an adult.
+OF_ADULTS = (*PARENTAL, "guardian_of", "spouse_of", "foster_parent_of")
 #: Years between the births of two people of one name, written SR and JR.
 GENERATION = 12
 #: Where the model finds fewer true pairs than this a generation apart, birth dates can be trusted that far.
@@ -169,7 +177,8 @@ def separate_generations(
     con: duckdb.DuckDBPyConnection, edges: str, mixtures: dict[str, Mixture], join: float, again: bool = False
 ) -> int:
     """A record whose role is adult is not a child under seven, whatever the names say: SAM and his father SAM. A listed
-    child nobody knows the age of, beside somebody grown for years, is left to a reviewer.
+    child nobody knows the age of, beside somebody grown for years, is left to a reviewer; so is one too young to be a
+    parent beside an adult: by role, or stated to be somebody's parent, guardian or spouse.
 
     Nor is ROBERT SR the ROBERT JR born a generation later, unless they have a number in common. Two EARLs of one
     address born a generation apart, with no number in common, are left to a reviewer, unless the birth dates of these
@@ -180,13 +189,16 @@ def separate_generations(
 
     ``again``: only pairs raised by their relatives since. Returns the number of pairs set apart.
     """
+    small = con.execute("select quantile_disc(birth_year, 0.5) from records where is_child").fetchall()[0][0] or 0
+    # The middle one: a year far ahead is a slip of the pen, and says nothing of anybody's age.
+    child = "{0}.is_child and {0}.birth_date is not null and {0}.birth_year <= " + str(small + YOUNG)
     con.execute(f"""
     create or replace table kw_apart as
     select e.rid_l, e.rid_r from {edges} e
     join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
     -- Whose birth date is the child's is no adult: the role is wrong.
-    where ((l.is_child and l.birth_date is not null and r.record_role = 'adult' and coalesce(l.dob <> r.dob, true))
-        or (r.is_child and r.birth_date is not null and l.record_role = 'adult' and coalesce(l.dob <> r.dob, true))
+    where (({child.format("l")} and r.record_role = 'adult' and coalesce(l.dob <> r.dob, true))
+        or ({child.format("r")} and l.record_role = 'adult' and coalesce(l.dob <> r.dob, true))
         or (l.suffix <> r.suffix and abs(l.birth_year - r.birth_year) >= {GENERATION}
             and coalesce(l.ssn <> r.ssn, true) and coalesce(l.medicaid_id <> r.medicaid_id, true)))
       {_some(again)}
@@ -196,8 +208,19 @@ def separate_generations(
     from kw_apart t where e.rid_l = t.rid_l and e.rid_r = t.rid_r
     """)
     # A child as its source lists it, nobody knows how old, and somebody who has been grown for years.
-    # A mistyped year in the future is a child's, too: the middle one.
-    small = con.execute("select quantile_disc(birth_year, 0.5) from records where is_child").fetchall()[0][0] or 0
+    apart = _generation_apart()
+    if not again:
+        con.execute(f"""
+        create or replace table kw_adults as
+        select rid from records where record_role = 'adult'
+        union select rid from records semi join stated on rid_a = rid and not is_reversed
+            and relationship in {in_list(OF_ADULTS)} where record_role is distinct from 'child'
+        """)
+        con.execute(f"""
+        create or replace table kw_young as
+        select rid from records anti join kw_adults using (rid)
+        where birth_date is not null and birth_year between {small - YOUNG} and {small + YOUNG}
+        """)
     con.execute(f"""
     update {edges} as u set weight = least(u.weight, {DOUBTFUL_WEIGHT}), evidence = 'perhaps_generation'
     from {edges} e join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
@@ -206,7 +229,21 @@ def separate_generations(
       and ((l.record_role = 'child' and l.dob is null and r.birth_year <= {small - GROWN})
         or (r.record_role = 'child' and r.dob is null and l.birth_year <= {small - GROWN}))
     """)
-    apart = _generation_apart()
+    # An adult nobody knows the age of, and somebody too young to be one: their birth dates are a generation apart.
+    against = {
+        model: min(0.0, math.log2(mixture.m["birth_date"][apart] / mixture.u["birth_date"][apart]))
+        for model, mixture in mixtures.items()
+        if "birth_date" in mixture.m
+    }
+    con.execute(f"""
+    update {edges} as u set weight = u.weight + case u.model when 'child' then {against.get("child", 0.0)}
+        else {against.get("adult", 0.0)} end, evidence = 'perhaps_generation'
+    from {edges} e join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
+    where u.rid_l = e.rid_l and u.rid_r = e.rid_r
+      and e.evidence not in {in_list((*TWO_PEOPLE, "perhaps_generation"))} {_some(again)} and {_NO_NUMBER_IN_COMMON}
+      and ((l.dob is null and e.rid_l in (from kw_adults) and e.rid_r in (from kw_young))
+        or (r.dob is null and e.rid_r in (from kw_adults) and e.rid_l in (from kw_young)))
+    """)
     dates = mixtures["adult"].m.get("birth_date")
     if dates is None:
         return int(con.execute("select count(*) from kw_apart").fetchall()[0][0])
@@ -324,6 +361,37 @@ def separate_numbers(
     from kw_numbers t where e.rid_l = t.rid_l and e.rid_r = t.rid_r
     """)
     return int(con.execute("select count(*) from kw_numbers").fetchall()[0][0])
+
+
+def separate_named(con: duckdb.DuckDBPyConnection, edges: str, join: float) -> int:
+    """Two born within a day of each other under one surname and two unlike given names, whose own pair does not join
+    them, are not made one by records without a given name: at any age they are twins, or two of one household.
+
+    Returns the number of pairs set apart.
+    """
+    unlike = len(BY_NAME["given_name"].all_levels) - 1
+    con.execute(f"""
+    create or replace table kw_named as
+    with odd as (
+        select e.rid_l, e.rid_r from {edges} e join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
+        where e.g_given_name = {unlike} and e.weight < {join} and e.evidence not in {in_list(TWO_PEOPLE)}
+          and abs(date_diff('day', l.birth_date, r.birth_date)) <= 1 and list_has_any(l.last_forms, r.last_forms)
+          and length(l.first_std) > 1 and length(r.first_std) > 1
+          and {_NO_NUMBER_IN_COMMON}
+    ),
+    sure as (
+        select rid_l as rid, rid_r as also from {edges} where weight >= {join}
+        union all select rid_r, rid_l from {edges} where weight >= {join}),
+    near as (select s.* from sure s semi join (select rid_l as rid from odd union select rid_r from odd) using (rid))
+    select rid_l, rid_r from odd
+    join near a on a.rid = rid_l join near b on b.rid = rid_r and b.also = a.also join records c on c.rid = a.also
+    group by rid_l, rid_r having bool_and(c.first_std is null)
+    """)
+    con.execute(f"""
+    update {edges} e set weight = least(weight, {TWIN_WEIGHT}), evidence = 'twin'
+    from kw_named t where e.rid_l = t.rid_l and e.rid_r = t.rid_r
+    """)
+    return int(con.execute("select count(*) from kw_named").fetchall()[0][0])
 
 
 def separate_mothers(con: duckdb.DuckDBPyConnection, edges: str, join: float, again: bool = False) -> int:
@@ -542,6 +610,7 @@ def link(
         "twin_pairs": separate_twins(con, edges, join),
         "generation_pairs": separate_generations(con, edges, mixtures, join),
         "number_pairs": separate_numbers(con, edges, mixtures, join),
+        "named_pairs": separate_named(con, edges, join),
         "written_twice": hear_sources(con, scorer, duplicate_free) if heard is None else heard,
     }
     ground = survey(con, duplicate_free)
@@ -575,10 +644,12 @@ def link_through_relatives(
         if not changed:
             break
         relational += changed
+        complete(con, scorer, mixtures, edges, join)
         summary["twin_pairs"] += separate_twins(con, edges, join, again=True)
         summary["generation_pairs"] += separate_generations(con, edges, mixtures, join, again=True)
         summary["number_pairs"] += separate_numbers(con, edges, mixtures, join, again=True)
         summary["mother_pairs"] += separate_mothers(con, edges, join, again=True)
+        summary["named_pairs"] += separate_named(con, edges, join)
         is_formed = not is_last
         if is_formed:
             summary |= form(con, edges, join, ground)

@@ -733,6 +733,23 @@ def test_given_name_and_surname_exchanged(one: tuple[str, str], other: tuple[str
     assert (found == level) == is_exchanged
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "level"),
+    [
+        ("ROBERT", "ROBERT", 0),
+        ("R", "ROBERT", 1),
+        ("ROBERT", "ROBRT", 1),
+        ("ROBERT", "ROMAN", 2),  # two names, whatever they begin with
+        ("J", "ROBERT", 2),
+    ],
+)
+def test_middle_names(one: str, other: str, level: int) -> None:
+    with connect() as con:
+        sides = f"(select '{one}' as middle_std_l, '{other}' as middle_std_r)"
+        found = con.execute(f"select {level_sql(BY_NAME['middle_name'])} from {sides}").fetchall()
+    assert found == [(level,)]
+
+
 def test_what_the_warehouse_reads_of_a_person_and_of_the_matching(tmp_path: Path) -> None:
     with connect() as con:
         scored(con, tmp_path, [

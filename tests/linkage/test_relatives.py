@@ -13,6 +13,7 @@ import linkage
 from linkage.model import Pool
 from linkage.person.comparisons import BY_NAME
 from linkage.person.mixture import Mixture
+from linkage.person.people import link, link_through_relatives
 from linkage.person.relational import apply_pools, find_pool
 from linkage.person.scoring import Scorer
 from linkage.store import connect
@@ -191,3 +192,51 @@ def test_cases_the_agencies_link_find_people_their_records_hide(trained: Path, t
     assert found["with"]["precision"] > found["without"]["precision"] - 0.005
     evidence = pq.read_table(tmp_path / "with" / "linkage" / "weighed_pairs.parquet", columns=["evidence"])
     assert "members_of_linked_cases" in evidence["evidence"].to_pylist()
+
+
+def test_whom_a_child_brings_together_is_held_against_everybody_else_of_that_person(tmp_path: Path) -> None:
+    # The court's Betty, whose child shows that she is the Betty Day of Medicaid, has the surname of another Betty
+    # there. Those two were never compared: now they are, and are two.
+    with connect() as con:
+        number = scored(
+            con,
+            tmp_path,
+            [
+                {"first": "BETTY", "last": "EMERSON", "system": "court"},
+                {"first": "BETTY", "last": "DAY", "born": "1988-11-27", "system": "medicaid"},
+                {"first": "BETTY", "last": "EMERSON", "born": "1997-06-12", "system": "medicaid"},
+                {"first": "AVA", "last": "DAY", "born": "2022-01-02", "system": "court"},
+                {"first": "AVA", "last": "DAY", "born": "2022-01-02", "system": "medicaid"},
+            ],
+            pairs=[[1, 2], [1, 3], [4, 5]],
+        )  # fmt: skip
+        rid = {n: r for r, n in number.items()}
+        con.execute("update edges set weight = -3 where rid_l in ($1, $2) and rid_r in ($1, $2)", [rid[1], rid[2]])
+        con.execute("update edges set weight = 4 where rid_l in ($1, $2) and rid_r in ($1, $2)", [rid[1], rid[3]])
+        for mother, child in ((1, 4), (2, 5)):
+            con.execute(
+                "insert into stated by name select $1 as rid_a, $2 as rid_b, 'mother_of' as relationship, "
+                "false as is_reversed, 'stated' as evidence",
+                [rid[mother], rid[child]],
+            )
+        con.execute(
+            "create or replace table members as "
+            "select '' as source_system, '' as case_key, 0 as rid, '' as role limit 0"
+        )
+        con.execute(
+            "create or replace table links as select '' as system_a, '' as case_a, '' as system_b, '' as case_b limit 0"
+        )
+        sizes = {name: len(BY_NAME[name].all_levels) for name in ("given_name", "surname", "birth_date")}
+        even = {name: [1 / size] * size for name, size in sizes.items()}
+        # One person has one given name 64 times as often as two parents of a child; birth dates differ in 1 of 1,024.
+        others = {**even, "given_name": [1 / 64 / sizes["given_name"]] * sizes["given_name"]}
+        m = {**even, "birth_date": [1 / 1024 / sizes["birth_date"]] * sizes["birth_date"]}
+        mixture = Mixture(list(sizes), 0.5, m, even)
+        pools = {"parents_of_linked_children/adult": Pool(0.5, others)}
+        mixtures, scorer = {"adult": mixture, "child": mixture}, Scorer(con)
+        first_look = link(con, scorer, mixtures, "edges", 0.0, ())
+        link_through_relatives(con, scorer, mixtures, pools, "edges", 0.0, first_look)
+        found: dict[int, set[int]] = {}
+        for record, person in con.execute("select rid, person from people").fetchall():
+            found.setdefault(person, set()).add(number[record])
+    assert sorted(found.values(), key=min) == [{1, 2}, {3}, {4, 5}]
