@@ -19,7 +19,7 @@ from typing import Any
 import duckdb
 
 from linkage.model import ModelCard, versions
-from linkage.person import blocking
+from linkage.person import blocking, bound, comparisons, scoring, weights
 from linkage.person import edges as edge_work
 from linkage.person.scoring import FLOOR, Scorer
 from linkage.records import read_summary, row_hash
@@ -36,7 +36,8 @@ def fingerprint(card: ModelCard) -> str:
         sha256(card.path / "card.json"),
         blocking.fingerprint(),
         repr((FLOOR, sorted(versions().items()))),
-        sha256(Path(edge_work.__file__)),
+        # Another condition of a level gives other weights under the same model.
+        *(sha256(Path(str(module.__file__))) for module in (edge_work, bound, comparisons, scoring, weights)),
     ]
     parts += [sha256(p) for p in sorted((card.path / "frequencies").glob("*.parquet"))]
     return hashlib.sha256("|".join(parts).encode()).hexdigest()
