@@ -1,7 +1,7 @@
 """A new model beside the one in use: how they differ, before anybody decides to change.
 
 Both are asked about the same records: what their levels weigh, where they join, how many compared pairs that joins, and
-which people would merge or split. Counts only.
+which people would merge or split. Counts, and the keys of the records concerned; no names.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from linkage.person.comparisons import BY_NAME
 from linkage.person.scoring import Scorer
 from linkage.registry import Registry
 from linkage.review import decisions as reviewed
-from linkage.store import connect, read_json, write_json
+from linkage.store import connect, read_json, write_json, write_parquet
 from linkage.train import train
 
 #: What training reads and people are formed from.
@@ -34,6 +34,8 @@ _INPUT = (
     "case_links.parquet",
     "record_summary.json",
 )
+#: Beside ``differences.json``: the records whose company changes.
+PEOPLE_CHANGED = "people_changed.parquet"
 
 
 def train_beside(
@@ -47,8 +49,9 @@ def train_beside(
 ) -> tuple[ModelCard, dict[str, Any]]:
     """Train a new model without touching what the nights work with; returns its card and how it differs.
 
-    The model is put under ``models_dir`` whole, with ``differences.json`` (see :func:`compare`). A name that is taken
-    gets a number, and a model equal to one that is there is not kept twice. ``cut``, the ledger in ``registry_dir`` and
+    The model is put under ``models_dir`` whole, with ``differences.json`` and ``people_changed.parquet`` (see
+    :func:`compare`). A name that is taken gets a number, and a model equal to one that is there is not kept twice; the
+    one in use keeps what it was compared with before it was used. ``cut``, the ledger in ``registry_dir`` and
     ``decisions`` are those of the next night: reviewers are obeyed and published joins kept as it would.
 
     Raises :class:`ModelError` when ``name`` is given and taken.
@@ -64,8 +67,11 @@ def train_beside(
             shutil.copyfile(linkage_dir / file, beside / file)
         card = train(beside, beside / "models", name)
         differences = compare(beside, card, in_use, registry_dir, cut, decisions)
-        card = _kept(card, models_dir)
-        write_json(differences, card.path / "differences.json")
+        made, card = card.path, _kept(card, models_dir)
+        if card.path.resolve() != in_use.resolve():
+            write_json(differences, card.path / "differences.json")
+            if (made / PEOPLE_CHANGED).exists():
+                shutil.copyfile(made / PEOPLE_CHANGED, card.path / PEOPLE_CHANGED)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return card, differences
@@ -107,7 +113,9 @@ def compare(
     compare that attribute. ``models``: of each ``trained_on``, thresholds, library versions, compared pairs, the share
     of them at or above the threshold, and people. ``people``: people of the new model made of several old ones
     (``merged``), old ones that come apart (``split``), those that stay as they are (``unchanged``), and records whose
-    company changes (``records_moved``).
+    company changes (``records_moved``). The latter are written beside the card of ``new``, as
+    ``people_changed.parquet``: ``source_system, source_record_id``, the published ``person_id`` (or none),
+    ``person_in_use`` and ``person_new``, equal for records that are one person to the model.
 
     Where the model in use cannot be loaded, ``not_comparable`` says why, and only the new one is described.
     """
@@ -122,7 +130,9 @@ def compare(
             which: _described(con, linkage_dir, card, registry_dir, cut, decisions, which)
             for which, card in (("old", old), ("new", new))
         }
-        return {"not_comparable": None, "models": told, "weights": _weights(old, new), "people": _people(con)}
+        counts = _people(con)
+        write_parquet(con, _CHANGED, new.path / PEOPLE_CHANGED)
+        return {"not_comparable": None, "models": told, "weights": _weights(old, new), "people": counts}
     finally:
         con.close()
 
@@ -187,6 +197,15 @@ def _described(
         "share_above": round(above / pairs, 6) if pairs else 0.0,
         "people": formed["people"],
     }
+
+
+_CHANGED = """
+select r.source_system, r.source_record_id, p.person_id,
+    dense_rank() over (order by b.old) as person_in_use, dense_rank() over (order by b.new) as person_new
+from kw_both b join records r using (rid) left join published p using (rid)
+where n_old > n_both or n_new > n_both
+order by person_new, person_in_use, source_system, source_record_id
+"""
 
 
 def _people(con: duckdb.DuckDBPyConnection) -> dict[str, int]:

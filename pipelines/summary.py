@@ -107,6 +107,9 @@ def show_model(console: Console, trained: Trained) -> None:
     if found is not None:
         _show_differences(console, found)
         console.print(f"All weights: {card.path / 'differences.json'}", markup=False, soft_wrap=True)
+        if (card.path / "people_changed.parquet").exists():
+            told = f"Who would be with whom: {card.path / 'people_changed.parquet'}"
+            console.print(told, markup=False, soft_wrap=True)
     if trained.is_adopted:
         console.print("Nights use it from now on.")
     else:

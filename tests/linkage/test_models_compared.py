@@ -93,6 +93,33 @@ def test_the_differences_lie_with_the_model_and_hold_no_persons_value(trained: P
     assert not {n for n in names if len(n) > 3 and f'"{n}"' in text}
 
 
+def test_the_records_whose_company_changes_are_listed(beside: SimpleNamespace) -> None:
+    lines = pq.read_table(beside.card.path / "people_changed.parquet").to_pylist()
+    assert len(lines) == beside.told["people"]["records_moved"] > 0
+    assert set(lines[0]) == {"source_system", "source_record_id", "person_id", "person_in_use", "person_new"}
+    apart: dict[int, set[int]] = {}
+    for line in lines:
+        apart.setdefault(line["person_in_use"], set()).add(line["person_new"])
+    assert len(apart) == beside.told["people"]["split"]
+    assert all(len(new) > 1 for new in apart.values()), "nobody is listed who stays whole"
+
+
+def test_the_model_in_use_trained_once_more_keeps_what_it_was_compared_with(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_use = _model(trained / "models" / "first", tmp_path / "models" / "first")
+    (in_use / "differences.json").write_text('{"people": {"merged": 3}}', encoding="utf-8")
+    before = _fingerprints(in_use)
+
+    def once_more(linkage_dir: Path, models_dir: Path, name: str | None) -> linkage.ModelCard:
+        return linkage.load(_model(in_use, models_dir / "first"))
+
+    monkeypatch.setattr(compare, "train", once_more)
+    card, told = linkage.train_beside(trained / "linkage", tmp_path / "models", in_use, tmp_path / "registry", CUT)
+    assert card.path == in_use and told["people"]["records_moved"] == 0
+    assert _fingerprints(in_use) == before
+
+
 def test_people_who_merge_split_and_stay_are_counted() -> None:
     con = duckdb.connect()
     # 1+2 become one; 3,4,5 come apart into 3+4 and 5; 6,7 stay; 8 goes from 8+9 to 10.
