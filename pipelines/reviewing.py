@@ -30,6 +30,9 @@ def review(
     take_back: Annotated[
         str | None, typer.Option("--take-back", help="Take your decision of this number back, or your 'last' one.")
     ] = None,
+    again: Annotated[
+        str | None, typer.Option("--again", help="Decide the pair of the decision of this number once more.")
+    ] = None,
     limit: Annotated[int, typer.Option(help="Pairs in a workbook.", min=1, max=5000)] = 200,
     port: Annotated[int, typer.Option(help="Port of the page; 0 takes a free one.", min=0, max=65535)] = 0,
 ) -> None:
@@ -44,8 +47,10 @@ def review(
     decisions = place.reviews_dir / "decisions.csv"
     if sum((page, export is not None, take_in is not None, take_back is not None)) > 1:
         raise ReviewError("choose one of --page, --export, --import and --take-back")
+    if again is not None and (audit or export or take_in or take_back):
+        raise ReviewError("--again is for the terminal and --page, and not for --audit")
     if reviewer is None:
-        if page or export or take_in or take_back:
+        if page or export or take_in or take_back or again:
             raise ReviewError("say who you are: --reviewer NAME")
         _status(console, place.linkage_dir, decisions)
         return
@@ -54,7 +59,8 @@ def review(
         number = reviewed.take_back(decisions, take_back, reviewer, role)
         console.print(f"Decision {number} is taken back. The next night goes by what others said, and the evidence.")
         return
-    desk = Desk(place.linkage_dir, decisions, reviewer, role, place.staged_dir, "audit" if audit else None)
+    only = "audit" if audit else None
+    desk = Desk(place.linkage_dir, decisions, reviewer, role, place.staged_dir, only, again)
     if export is not None:
         from linkage.review.sheet import export as write
 
@@ -78,11 +84,8 @@ def _console() -> Console:
 
 
 def _status(console: Console, linkage_dir: Path, decisions: Path) -> None:
-    from linkage.review.decisions import ReviewError
     from linkage.review.desk import status
 
-    if not (linkage_dir / "review_queue.parquet").exists():
-        raise ReviewError("no night has left a review queue yet: run `kinweave run` first")
     for name, count in status(linkage_dir, decisions).items():
         console.print(f"{name}: {count:,}")
     console.print("To decide: kinweave review --reviewer NAME, or with --page, --export FILE.xlsx, --import FILE.xlsx")
@@ -121,9 +124,11 @@ def _terminal(console: Console, desk: Desk) -> None:
             differs = label != "record" and one and other and one.upper() != other.upper()
             shown.add_row(label, escape(one), escape(other), style="bold" if differs else None)
         console.print(shown)
-        console.print(f"Why this pair: {question.why}. {question.words}.")
+        console.print(f"Why this pair: {question.why}." + (f" {question.words}." if question.words else ""))
         if question.consequence:
             console.print(f"At stake: {question.consequence}.")
+        for line in desk.said(question):
+            console.print(f"So far: {escape(line)}.")
         try:
             answer = ""
             while answer not in (*levels, "n", "q"):

@@ -160,7 +160,8 @@ def decided_by(path: Path, day: dt.date, zone: dt.tzinfo) -> bytes | None:
     """The decisions file ``path`` without the lines decided after ``day``, by the calendar of ``zone``; None when no
     decision is left.
 
-    The lines that stay are as they were. A line without a readable time stays: nothing says that it was later.
+    The lines that stay are as they were, and where they were: in place of the others are empty ones, so that a line has
+    one number whichever day is looked at. A line without a readable time stays: nothing says that it was later.
     """
     first, *lines = io.BytesIO(path.read_bytes()).readlines() or [b""]
     if not first.strip():
@@ -176,7 +177,10 @@ def decided_by(path: Path, day: dt.date, zone: dt.tzinfo) -> bytes | None:
             return False
         return (when.astimezone(zone) if when.tzinfo else when).date() > day
 
-    kept = [raw for raw in lines if not is_later(raw)]
+    kept = [b"\n" if is_later(raw) else raw for raw in lines]
+    # What was added at the end since was not there: not even as an empty line.
+    while kept and is_later(lines[len(kept) - 1]):
+        kept.pop()
     return b"".join([first, *kept]) if kept else None
 
 
@@ -310,7 +314,13 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def clean_reason(text: str) -> str:
-    """One line of at most :data:`MAX_REASON` characters that a spreadsheet does not take for a formula."""
+    """One line of at most :data:`MAX_REASON` characters that a spreadsheet does not take for a formula.
+
+    Raises :class:`ReviewError` for text with something in it that is no letter of any script: half of a character, or
+    bytes of a terminal that does not write UTF-8.
+    """
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ReviewError("a name or reason holds something that is no letter: the terminal has to write UTF-8")
     return " ".join(text.split()).lstrip("=+-@ ")[:MAX_REASON].strip()
 
 
@@ -351,7 +361,11 @@ def append(
             if mine & set(clash) and frozenset(clash) not in known:
                 others = sorted({i for p in clash for i in after[p].decision_ids} - {d.decision_id for d in new})
                 named = "decisions " + ", ".join(others) if others else "another of these decisions"
-                raise ReviewError(f"this cannot hold beside {named}: nothing was recorded; ask a supervisor")
+                if role == "supervisor" and others:
+                    then = "rule on those first: kinweave review --supervisor --again NUMBER"
+                else:
+                    then = "ask a supervisor"
+                raise ReviewError(f"this cannot hold beside {named}: nothing was recorded; {then}")
         _write(path, new)
     return [d.decision_id for d in new]
 

@@ -15,8 +15,8 @@ from typing import Any
 from anyascii import anyascii
 
 from linkage.review import decisions as reviewed
-from linkage.review.queue import hide_sealed, stated
-from linkage.review.words import FAMILY_REASONS, GROUNDS, REASONS
+from linkage.review.queue import hide_sealed, item_of, stated
+from linkage.review.words import FAMILY_REASONS, GROUNDS, LEVEL_WORDS, REASONS
 from linkage.standardize import STREET_TYPES, UNITS
 from linkage.store import connect, quoted, rows
 
@@ -133,9 +133,11 @@ class Desk:
     """The questions of one reviewer.
 
     ``linkage_dir`` holds the night's ``review_queue.parquet`` and ``records.parquet``; ``staged_dir`` the sources' own
-    spelling, where there is one. ``only`` narrows to the list ``review`` or ``audit``.
+    spelling, where there is one. ``only`` narrows to the list ``review`` or ``audit``; ``again`` to the pair of the
+    decision of this number, also where it is settled and no longer asked.
 
-    Raises :class:`~linkage.review.decisions.ReviewError` when no night has written a queue, or nobody is named.
+    Raises :class:`~linkage.review.decisions.ReviewError` when no night has written a queue, a file of the night is
+    missing, nobody is named, or there is no decision ``again``.
     """
 
     def __init__(
@@ -146,10 +148,9 @@ class Desk:
         role: str = "reviewer",
         staged_dir: Path | None = None,
         only: str | None = None,
+        again: str | None = None,
     ) -> None:
-        path = linkage_dir / "review_queue.parquet"
-        if not path.exists():
-            raise reviewed.ReviewError("no night has left a review queue yet: run `kinweave run` first")
+        path = check_night(linkage_dir)
         if role not in reviewed.ROLES:
             raise reviewed.ReviewError(f"a reviewer's role is one of {', '.join(reviewed.ROLES)}")
         self.reviewer = reviewed.clean_reason(reviewer)
@@ -178,6 +179,8 @@ class Desk:
             for row in found
             if only in (None, row["list"])
         ]
+        if again is not None:
+            self._order = [self._asked_again(again)]
         self._by_item = {q.item: q for q in reversed(self._order)}
         self._audited = {row["item"] for row in found if row["list"] == "audit"}
         self._decided: set[str] = set()
@@ -204,7 +207,9 @@ class Desk:
             if question.item in seen or question.item in self._decided:
                 continue
             seen.add(question.item)
-            if self.role == "supervisor" and (pair in clashing or (verdict and verdict.state == "disputed")):
+            if question.reason == "again":
+                open_.append(question)
+            elif self.role == "supervisor" and (pair in clashing or (verdict and verdict.state == "disputed")):
                 if pair not in ruled:
                     open_.append(question)
             elif pair in mine:
@@ -214,6 +219,53 @@ class Desk:
             elif verdict is None or verdict.state != "settled" or self._again(question, verdict):
                 open_.append(question)
         return open_
+
+    def _asked_again(self, number: str) -> Question:
+        """The pair of decision ``number`` as a question, and in ``_facts`` what the night made of it."""
+        pairs = {d.decision_id: d.pair for d in reviewed.read(self.decisions).lines}
+        if number not in pairs:
+            raise reviewed.ReviewError("there is no decision of this number")
+        pair, item = pairs[number], item_of(pairs[number])
+        con = connect(spill_dir=self.linkage_dir / "spill")
+        try:
+            crosswalk = f"read_parquet({quoted(self.linkage_dir / 'person_crosswalk.parquet')})"
+            asked = f"select person_id from {crosswalk} where source_system = ? and source_record_id = ?"
+            people = [con.execute(asked, list(key)).fetchall() for key in pair]
+        finally:
+            con.close()
+        if not all(people):
+            raise reviewed.ReviewError("a record of this decision is not there now")
+        self._facts.setdefault(item, {"is_linked": people[0] == people[1], "weight": None})
+        known = next((q for q in self._order if q.item == item), None)
+        if known is None:
+            return Question(item, "review", "again", "", "", pair)
+        return Question(item, known.list, "again", known.words, known.consequence, known.pair)
+
+    def said(self, question: Question) -> list[str]:
+        """For a supervisor, who has to know: what stands on a pair, vote by vote, and what it cannot hold beside.
+
+        Nothing for a reviewer, who is asked for a view of their own.
+        """
+        if self.role != "supervisor":
+            return []
+        lines = reviewed.read(self.decisions).lines
+        pair = reviewed.pair_of(*question.pair)
+        latest = {d.reviewer.casefold(): d for d in lines if d.pair == pair}
+        told = [
+            f"decision {d.decision_id}, {d.reviewer or 'nobody named'}: {LEVEL_WORDS[d.level]}"
+            + (f" ({d.reason})" if d.reason else "")
+            for d in latest.values()
+        ]
+        found = reviewed.verdicts(lines)
+        for clash in reviewed.contradictions(found, self._stated):
+            if pair in clash:
+                others = sorted(
+                    {i for p in clash if p != pair for i in found[p].decision_ids}, key=lambda i: (len(i), i)
+                )
+                told.append(
+                    "cannot hold beside " + (f"decisions {', '.join(others)}" if others else "what sources state")
+                )
+        return told
 
     def _clashing(self, found: dict[reviewed.Pair, reviewed.Verdict]) -> set[reviewed.Pair]:
         return {p for clash in reviewed.contradictions(found, self._stated) for p in clash}
@@ -385,15 +437,29 @@ def family_questions(linkage_dir: Path) -> list[tuple[str, str, str]]:
     return [(FAMILY_REASONS[reason], one, other) for reason, one, other in dict.fromkeys(found)]
 
 
+def check_night(linkage_dir: Path) -> Path:
+    """The queue of the night in ``linkage_dir``. Raises ReviewError where it, or a file it is read with, is missing."""
+    path = linkage_dir / "review_queue.parquet"
+    if not path.exists():
+        raise reviewed.ReviewError("no night has left a review queue yet: run `kinweave run` first")
+    needed = ("records.parquet", "person_crosswalk.parquet", "constraints_in_force.parquet")
+    if missing := [name for name in needed if not (linkage_dir / name).exists()]:
+        raise reviewed.ReviewError(
+            f"the night's {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing: run `kinweave run` first"
+        )
+    return path
+
+
 def status(linkage_dir: Path, decisions: Path) -> dict[str, int]:
     """How much is open and decided: counts only."""
+    path = check_night(linkage_dir)
     read_ = reviewed.read(decisions)
     found = reviewed.verdicts(read_.lines)
     clashes = reviewed.contradictions(found, stated(linkage_dir, reviewed.must_links(found)))
     aside = {p for clash in clashes for p in clash}
     con = connect(spill_dir=linkage_dir / "spill")
     try:
-        queue = rows(con, f"select * from read_parquet({quoted(linkage_dir / 'review_queue.parquet')})")
+        queue = rows(con, f"select * from read_parquet({quoted(path)})")
         alive = {
             (r[0], r[1])
             for r in con.execute(

@@ -139,6 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
             "why": question.why,
             "words": question.words,
             "consequence": question.consequence,
+            "said": desk.said(question),
             "grounds": list(GROUNDS),
             "rows": [[label, a.get(label, ""), b.get(label, "")] for label in labels(a, b)],
         }

@@ -78,7 +78,8 @@ def export(desk: Desk, path: Path, limit: int = 200) -> int:
     sheet.append([*_HEAD, *_ANSWERS])
     for question in questions:
         a, b = (_told(records[key]) for key in question.pair)
-        shown = [_plain(v) for v in (question.item, question.why, question.words, question.consequence, a, b)]
+        why = "\n".join([question.why, *desk.said(question)])
+        shown = [_plain(v) for v in (question.item, why, question.words, question.consequence, a, b)]
         sheet.append([None] * len(_HEAD))
         _write(sheet, [*shown, _check(shown)])
         for column in range(len(_HEAD) + 1, len(_HEAD) + len(_ANSWERS) + 1):

@@ -23,7 +23,10 @@ REASONS = {
     "perhaps_one_parent": "two mothers or two fathers are stated for one child, and could be one person",
     "uncertain": "the evidence does not decide",
     "audit": "drawn at random, to measure how good the linkage is",
+    "again": "decided before, and to be decided once more",
 }
+#: A decision, in words.
+LEVEL_WORDS = {"must_link": "one person", "cannot_link": "two people", "unsure": "cannot tell"}
 
 #: What in a family cannot be true, or is looked at before it is believed (``family_review``).
 FAMILY_REASONS = {

@@ -107,6 +107,21 @@ def test_what_cannot_hold_is_refused_and_names_the_decisions_not_the_people(file
     assert file.read_bytes() == before
 
 
+def test_a_supervisor_is_told_what_to_rule_on_first(file: Path) -> None:
+    append(file, [((ANA, BEA), "must_link", "names"), ((BEA, CAY), "must_link", "names")], "Rita")
+    with pytest.raises(ReviewError, match=r"decisions 1, 2: nothing was recorded; rule on those first.*--again"):
+        append(file, [((ANA, CAY), "cannot_link", "parent and child")], "Sol", "supervisor")
+    append(file, [((BEA, CAY), "cannot_link", "looked up")], "Sol", "supervisor")
+    append(file, [((ANA, CAY), "cannot_link", "parent and child")], "Sol", "supervisor")
+
+
+@pytest.mark.parametrize(("reviewer", "reason"), [("Rita", "na\udce9 no"), ("R\ud83d", "names")])
+def test_what_cannot_be_written_down_is_refused(file: Path, reviewer: str, reason: str) -> None:
+    with pytest.raises(ReviewError, match="no letter"):
+        append(file, [((ANA, BEA), "must_link", reason)], reviewer)
+    assert not file.exists()
+
+
 HEADER = "decision_id,level,source_system_a,source_record_id_a,source_system_b,source_record_id_b\n"
 
 
@@ -262,8 +277,11 @@ def test_what_was_decided_by_a_day_is_by_the_calendar_of_the_jurisdiction(tmp_pa
     def known(day: int) -> bytes | None:
         return reviewed.decided_by(path, dt.date(2026, 3, day), ZoneInfo("America/Chicago"))
 
-    assert known(2) == "".join([header, lines[0], lines[2], *lines[4:]]).encode("latin-1")
+    # Every line keeps its number: in place of those that came later are empty ones.
+    assert known(2) == "".join([header, lines[0], "\n", lines[2], "\n", *lines[4:]]).encode("latin-1")
     assert known(3) == path.read_bytes(), "once all are known the file is what it is, to the byte"
+    path.write_text(header + lines[0] + lines[1])
+    assert known(2) == (header + lines[0]).encode(), "what was added since was not there at all"
     path.write_text(header + lines[1])
     assert known(2) is None
 

@@ -102,8 +102,10 @@ def test_a_child_a_seal_hides_is_shown_as_nobodys(folder: Path) -> None:
     assert "parents" not in there.records(there.open())[ROSA]
 
 
-def desk(folder: Path, who: str = "Rita", role: str = "reviewer", only: str | None = None) -> Desk:
-    return Desk(folder / "linkage", folder / "reviews" / "decisions.csv", who, role, folder / "staged", only)
+def desk(
+    folder: Path, who: str = "Rita", role: str = "reviewer", only: str | None = None, again: str | None = None
+) -> Desk:
+    return Desk(folder / "linkage", folder / "reviews" / "decisions.csv", who, role, folder / "staged", only, again)
 
 
 FIRST = item_of((ROSA, ROSE))
@@ -192,6 +194,61 @@ def test_decisions_that_what_a_source_states_forbids_wait_for_a_supervisor_and_a
     counted = status(folder / "linkage", file)
     assert counted["decisions set aside (they contradict each other or what sources state)"] == 0
     assert counted["open questions"] == 1
+
+
+def test_a_supervisor_sees_who_said_what_a_reviewer_does_not(folder: Path) -> None:
+    file = folder / "reviews" / "decisions.csv"
+    append(file, [((ROSA, ROSE), "must_link", "names")], "Rita")
+    append(file, [((ROSA, ROSE), "unsure", "too little")], "Rita")
+    append(file, [((ROSE, ROSA), "cannot_link", "twins or siblings")], "Otto")
+    append(file, [((ROSA, ROSE), "must_link", "looked up")], "Pia")
+    append(file, [((ROSA, ROSE), "unsure", "")], "Quin")
+    sol, third = desk(folder, "Sol", "supervisor"), desk(folder, "Ria")
+    (question,) = [q for q in sol.open() if q.item == FIRST]
+    assert sol.said(question) == [
+        "decision 2, Rita: cannot tell (too little)", "decision 3, Otto: two people (twins or siblings)",
+        "decision 4, Pia: one person (looked up)", "decision 5, Quin: cannot tell",
+    ]  # fmt: skip
+    assert third.said(third.question(FIRST)) == []
+    # Nor in a workbook, but in a supervisor's.
+    for who, is_told in ((sol, True), (third, False)):
+        path = folder / f"{who.reviewer}.xlsx"
+        sheet.export(who, path)
+        assert ("Otto" in str(load_workbook(path).active.cell(2, 2).value)) == is_told
+
+
+def test_what_cannot_hold_is_told_a_supervisor_by_number(folder: Path) -> None:
+    append(folder / "reviews" / "decisions.csv", [((ROSA, ("court", "P2")), "must_link", "names")], "Ann")
+    desk(folder).decide(FIRST, "must_link", "names")
+    sol = desk(folder, "Sol", "supervisor")
+    assert sol.said(sol.question(FIRST)) == ["decision 2, Rita: one person (names)", "cannot hold beside decisions 1"]
+
+
+def test_a_settled_pair_is_decided_once_more_by_the_number_of_a_decision(folder: Path) -> None:
+    file = folder / "reviews" / "decisions.csv"
+    append(
+        file, [((ROSA, ("child_welfare", "CL9")), "must_link", "names"), ((ROSA, ROSE), "must_link", "names")], "Rita"
+    )
+    # One that is in no list, one that is.
+    for number, linked in (("1", "two people"), ("2", "one person")):
+        sol = desk(folder, "Sol", "supervisor", again=number)
+        (question,) = sol.open()
+        assert question.why == "decided before, and to be decided once more"
+        told = sol.decide(question.item, "cannot_link", "looked up")
+        assert told.words.endswith(f"the linkage had them as {linked}. It counts from the next night on.")
+        assert sol.open() == []
+    append(file, [((ROSA, ("court", "gone")), "must_link", "names")], "Rita")
+    for number, why in (("9", "no decision of this number"), ("5", "is not there now")):
+        with pytest.raises(ReviewError, match=why):
+            desk(folder, "Sol", "supervisor", again=number)
+
+
+@pytest.mark.parametrize("missing", ["records", "person_crosswalk", "constraints_in_force"])
+def test_a_night_with_a_file_missing_is_said_so(folder: Path, missing: str) -> None:
+    (folder / "linkage" / f"{missing}.parquet").unlink()
+    for asked in (lambda: desk(folder), lambda: status(folder / "linkage", folder / "reviews" / "decisions.csv")):
+        with pytest.raises(ReviewError, match=f"{missing}.parquet is missing: run"):
+            asked()
 
 
 def test_status_counts_open_and_idle(folder: Path) -> None:
@@ -490,6 +547,7 @@ def test_a_decision_from_the_page_is_recorded_and_told(folder: Path, server: Rev
         ({**GOOD, "level": "perhaps"}, JSON, 409),
         ({**GOOD, "item": "0" * 12}, JSON, 409),
         ({**GOOD, "reason": "ROSA"}, JSON, 409),
+        ({**GOOD, "reason": "\ud83d"}, JSON, 409),
         ({**GOOD, "reason": "x" * 5000}, JSON, 413),
     ],
 )
