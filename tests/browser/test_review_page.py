@@ -15,9 +15,9 @@ from chromium import Browser
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "linkage"))
 
-from test_review_desk import FIRST, desk, folder  # noqa: F401
+from test_review_desk import FIRST, ROSA, ROSE, desk, folder  # noqa: F401
 
-from linkage.review.decisions import read
+from linkage.review.decisions import append, read
 from linkage.review.page import ReviewServer
 
 
@@ -93,3 +93,18 @@ def test_what_is_refused_is_said_and_nothing_is_lost(folder: Path, browser: Brow
         assert browser.value("document.getElementById('reason').value") == "diaz"
         server.shutdown()
     assert not (folder / "reviews" / "decisions.csv").exists()
+
+
+def test_a_supervisor_reads_what_others_said(folder: Path, browser: Browser) -> None:  # noqa: F811
+    file = folder / "reviews" / "decisions.csv"
+    append(file, [((ROSA, ROSE), "must_link", "names & <b>dates</b>")], "Rita")
+    append(file, [((ROSA, ROSE), "cannot_link", "twins or siblings")], "Otto")
+    for who, role, said in (("Sol", "supervisor", 2), ("Pia", "reviewer", 0)):
+        with ReviewServer(desk(folder, who, role)) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            browser.open(server.url)
+            browser.wait("!document.getElementById('work').hidden")
+            assert browser.value("document.getElementById('said').children.length") == said
+            assert browser.value("document.getElementById('said').checkVisibility()") is (said > 0)
+            assert ("names & <b>dates</b>" in browser.value("document.body.innerText")) is (said > 0)
+            server.shutdown()
