@@ -14,9 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from linkage import model as models
 from linkage.person.comparisons import BY_NAME
-from linkage.person.mixture import Mixture
+from linkage.person.mixture import Mixture, kin_log_odds
 from linkage.person.scoring import quiet, splink_settings
 from linkage.store import connect, quoted
 
@@ -68,8 +70,12 @@ def write_charts(linkage_dir: Path, model_dir: Path) -> Path:
                 (whose, "How often each level occurs (m and u)", charts.m_u_parameters_chart().chart_dict),
                 (
                     whose,
-                    "How made-up pairs come to their weight, name frequencies left out: "
-                    + "; ".join(f"{i}, {words}" for i, (words, _) in enumerate(_MADE_UP)),
+                    "How made-up pairs come to their weight, name frequencies left out. A night also subtracts what "
+                    "relatives explain: "
+                    + "; ".join(
+                        f"{i}, {words} ({explained_by_relatives(mixture, _positions(mixture, levels)):.1f} less)"
+                        for i, (words, levels) in enumerate(_MADE_UP)
+                    ),
                     charts.waterfall_chart(pairs, remove_sensitive_data=True).chart_dict,
                 ),
                 (
@@ -89,16 +95,29 @@ def write_charts(linkage_dir: Path, model_dir: Path) -> Path:
     return path
 
 
+def _positions(mixture: Mixture, levels: Mapping[str, int]) -> list[int]:
+    """The level of each comparison: 0, or the given name written out, where none is given; -2 is "differs"."""
+    found = []
+    for name in mixture.comparisons:
+        # An initial is the strongest level of a given name here only by its place in the list.
+        level = levels.get(name, 1 if name == "given_name" else 0)
+        found.append(len(BY_NAME[name].all_levels) - 1 if level == -2 else level)
+    return found
+
+
+def explained_by_relatives(mixture: Mixture, positions: list[int]) -> float:
+    """How much less a pair of these levels weighs (log2 odds) because relatives or twins may look like that."""
+    odds = float(kin_log_odds(mixture, np.array([positions], dtype=np.int64))[0])
+    return float(np.logaddexp2(0.0, odds))
+
+
 def _made_up(mixture: Mixture, levels: Mapping[str, int]) -> dict[str, Any]:
-    """A compared pair with these levels, 0 where none is given, -2 for "differs", as Splink would have scored it."""
+    """A compared pair with these levels (:func:`_positions`), as Splink would have scored it."""
     share = min(max(mixture.match_share, 1e-12), 1 - 1e-12)
     weight = math.log2(share / (1 - share))
     record: dict[str, Any] = {}
-    for name in mixture.comparisons:
+    for name, level in zip(mixture.comparisons, _positions(mixture, levels), strict=True):
         size = len(BY_NAME[name].all_levels)
-        # An initial is the strongest level of a given name here only by its place in the list.
-        level = levels.get(name, 1 if name == "given_name" else 0)
-        level = size - 1 if level == -2 else level
         record[f"gamma_{name}"] = -1 if level < 0 else size - 1 - level
         record[f"mw_tf_adj_{name}"] = 0.0
         if level >= 0:

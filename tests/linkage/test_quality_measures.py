@@ -14,17 +14,21 @@ from linkage_helpers import scored
 
 from linkage.drift import ENOUGH, compared, profile
 from linkage.person.comparisons import BY_NAME
-from linkage.person.mixture import Mixture
+from linkage.person.mixture import Kind, Mixture
+from linkage.person.weights import weight_sql
 from linkage.quality.alternates import _name_clusters
+from linkage.quality.charts import explained_by_relatives
 from linkage.quality.measure import (
     _agreement,
     _audit,
+    _expected,
     _groups,
     _match_rates,
     _numbers,
     _population,
     _race_words,
     _ratios,
+    chained,
 )  # fmt: skip
 from linkage.review import decisions as reviewed
 from linkage.review.queue import draw_audit
@@ -101,7 +105,7 @@ def test_what_names_alone_would_have_found(night: tuple[duckdb.DuckDBPyConnectio
         con.execute("update edges set weight = ? where rid_l = ? and rid_r = ?", [weight, *ends])
     draw_audit(con, 0.0)
     figures: list[dict[str, Any]] = []
-    _numbers(con, card, figures)
+    _numbers(con, card, figures, (0, 0.0, 0.0))
     # Ann by her names, too (3.5 - 3); Ben by the number alone; the baby has no name to be found by.
     whole = next(f for f in figures if f["breakdown"] is None)
     assert (whole["hits"], whole["n"]) == (1, 2)
@@ -112,8 +116,49 @@ def test_what_names_alone_would_have_found(night: tuple[duckdb.DuckDBPyConnectio
     con.execute("insert into constraints values (?, ?, 'must', 'merged_into')", [rid[2], rid[1]])
     con.execute("drop table ways")
     figures.clear()
-    _numbers(con, card, figures)
+    _numbers(con, card, figures, (0, 0.0, 0.0))
     assert (figures[0]["hits"], figures[0]["n"]) == (0, 1)
+
+
+def test_a_pair_is_as_sure_as_the_weakest_link_of_the_strongest_chain() -> None:
+    # 0-1 at odds of 8 to 1, 1-2 at 2 to 1; 0-2, 1 to 32 by itself, hangs on the latter. 3-4 at even odds; 5 alone.
+    left, right = np.array([0, 1, 0, 3]), np.array([1, 2, 2, 4])
+    assert chained(left, right, np.array([3.0, 1.0, -5.0, 0.0])) == (4, pytest.approx(8 / 9 + 2 / 3 + 2 / 3 + 1 / 2))
+    assert chained(left, right, np.array([3.0, 1.0, 2.0, -60.0]))[1] == pytest.approx(8 / 9 + 4 / 5 + 4 / 5)
+    # Equal weights, the highest of all among them, are edges too.
+    assert chained(left[:2], right[:2], np.array([70.0, 70.0])) == (3, pytest.approx(3.0))
+    assert chained(left[:0], right[:0], np.zeros(0)) == (0, 0.0)
+
+
+def test_the_charts_say_what_a_night_subtracts_for_relatives() -> None:
+    sizes = {name: len(BY_NAME[name].all_levels) for name in ("given_name", "surname")}
+    even = {name: [1 / size] * size for name, size in sizes.items()}
+    # Strangers are 1 - 1/8 - 1/8 of all; relatives 1/8, and share the surname four times as often.
+    kin = {"relatives": Kind(1 / 8, {**even, "surname": [4 / sizes["surname"]] * sizes["surname"]})}
+    mixture = Mixture(list(sizes), 1 / 8, even, even, kin)
+    less = explained_by_relatives(mixture, [1, 0])
+    assert less == pytest.approx(np.log2(1 + (1 / 8) / (6 / 8) * 4))
+    with connect() as con:
+        pair = "(select 1 as g_given_name, 0 as g_surname, null::double as tf_given_name, null::double as tf_surname)"
+        whole, without = (
+            con.execute(f"select {weight_sql(Mixture(list(sizes), 1 / 8, even, even, k))} from {pair}").fetchall()[0][0]
+            for k in (kin, {})
+        )
+    assert without - whole == pytest.approx(less), "as a night does"
+
+
+def test_what_the_model_expects(night: tuple[duckdb.DuckDBPyConnection, Path, dict[int, int]]) -> None:
+    con, _, rid = night
+    con.execute("create table framed (rid_l bigint, rid_r bigint, weight double, is_linked boolean)")
+    for pair, weight, is_linked in (
+        ((1, 2), 3.0, True), ((1, 3), -5.0, True), ((2, 3), 1.0, True), ((4, 5), -1.0, False), ((6, 7), -2.0, False)
+    ):  # fmt: skip
+        con.execute("insert into framed values (?, ?, ?, ?)", [*sorted(rid[n] for n in pair), weight, is_linked])
+    pairs, right, overlooked = _expected(con)
+    assert (pairs, right, overlooked) == (3, pytest.approx(8 / 9 + 4 / 3), pytest.approx(1 / 3 + 1 / 5))
+    # Whom a rule takes for two people the model has no say about.
+    con.execute("update edges set evidence = 'mothers' where rid_l = ? and rid_r = ?", sorted((rid[4], rid[5])))
+    assert _expected(con) == (3, right, pytest.approx(1 / 5))
 
 
 def test_of_the_audit_sample_what_was_decided_in_the_order_of_the_draw_counts(
