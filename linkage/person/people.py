@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from linkage.model import Pool
-from linkage.person.clustering import Ints, cluster
+from linkage.person.clustering import Ints, _components, cluster
 from linkage.person.comparisons import BY_NAME
 from linkage.person.edges import complete
 from linkage.person.mixture import Mixture
@@ -439,6 +439,67 @@ def separate_mothers(con: duckdb.DuckDBPyConnection, edges: str, join: float, ag
     return int(con.execute("select count(*) from kw_unlike").fetchall()[0][0])
 
 
+#: Pairs this much above the threshold (log2 odds) show what one person looks like; fewer of them show nothing.
+SURE, FEW = 10.0, 20
+
+
+def weigh_parents(con: duckdb.DuckDBPyConnection, edges: str, join: float) -> int:
+    """Two who have no more than names in common, and whose stated children are not the same, weigh less.
+
+    The court's MARIA GARCIA without a birth date is not the MARIA GARCIA on Medicaid because there is only one: each
+    source says whose mother it means. How much less is learned: of pairs that surely are one person and of whom both
+    records have stated children, the share with none in common, as log2 (Bayes; among namesakes all have none). The
+    children are those of everybody either is surely one with, in ``people`` as formed so far.
+    Returns the number of pairs.
+    """
+    thin = "evidence = 'pair' and coalesce(g_birth_date, -1) < 0" + "".join(
+        f" and not coalesce(g_{name} between 0 and {last}, false)" for name, last in _MORE_THAN_A_NAME.items()
+    )
+    # A child that is not linked yet may be the other one's all the same.
+    perhaps_one = "(b.child = a.child or coalesce(b.dob = a.dob, true) or b.first_std = a.first_std)"
+    con.execute(f"""
+    create or replace temp table kw_kids as
+    select distinct s.rid_a as rid, p.person as child, c.dob, c.first_std from stated s
+    join people p on p.rid = s.rid_b join records c on c.rid = s.rid_b
+    where s.relationship in {in_list(PARENTAL)} and not s.is_reversed and s.rid_a is not null
+    """)
+    known, none = con.execute(f"""
+    with sure as (
+        select e.rid_l, e.rid_r from {edges} e semi join kw_kids a on a.rid = e.rid_l
+        semi join kw_kids b on b.rid = e.rid_r where e.weight >= {join + SURE} and not ({thin})),
+    shared as (
+        select distinct s.rid_l, s.rid_r from sure s
+        join kw_kids a on a.rid = s.rid_l join kw_kids b on b.rid = s.rid_r and {perhaps_one})
+    select (select count(*) from sure), (select count(*) from sure) - (select count(*) from shared)
+    """).fetchall()[0]
+    if known < FEW:
+        return 0
+    data = con.execute(f"select rid_l, rid_r from {edges} where weight >= {join} and not ({thin})").fetchnumpy()
+    rids, place = np.unique(np.concatenate([data["rid_l"], data["rid_r"]]), return_inverse=True)
+    left, right = place.reshape(2, -1)
+    con.register("kw_ties", pa.table({"rid": rids, "core": rids[_components(len(rids), left, right)]}))
+    con.execute(f"""
+    create or replace temp table kw_thin as
+    with thin as (
+        select e.rid_l, e.rid_r, coalesce(a.core, e.rid_l) as one, coalesce(b.core, e.rid_r) as other
+        from {edges} e left join kw_ties a on a.rid = e.rid_l left join kw_ties b on b.rid = e.rid_r
+        where e.weight >= {join} and {thin}),
+    kids as (
+        select distinct k.* replace (coalesce(t.core, k.rid) as rid) from kw_kids k left join kw_ties t using (rid)),
+    shared as (
+        select distinct t.rid_l, t.rid_r from thin t
+        join kids a on a.rid = t.one join kids b on b.rid = t.other and {perhaps_one})
+    select t.rid_l, t.rid_r from thin t semi join kids a on a.rid = t.one semi join kids b on b.rid = t.other
+    anti join shared s on s.rid_l = t.rid_l and s.rid_r = t.rid_r
+    """)
+    con.unregister("kw_ties")
+    con.execute(f"""
+    update {edges} e set weight = weight + {math.log2((none + 1) / (known + 2))}, evidence = 'other_children'
+    from kw_thin t where e.rid_l = t.rid_l and e.rid_r = t.rid_r
+    """)
+    return int(con.execute("select count(*) from kw_thin").fetchall()[0][0])
+
+
 def written_twice(con: duckdb.DuckDBPyConnection, scorer: Scorer, duplicate_free: tuple[str, ...]) -> int:
     """Records a source without duplicates holds twice after all; added to ``constraints`` as must.
 
@@ -615,9 +676,10 @@ def link(
     }
     ground = survey(con, duplicate_free)
     summary |= form(con, edges, join, ground)
-    if found := separate_mothers(con, edges, join):
+    found = {"mother_pairs": separate_mothers(con, edges, join), "parent_pairs": weigh_parents(con, edges, join)}
+    if any(found.values()):
         summary |= form(con, edges, join, ground)
-    return ground, summary | {"mother_pairs": found}
+    return ground, summary | found
 
 
 def link_through_relatives(

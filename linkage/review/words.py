@@ -75,6 +75,7 @@ _EVIDENCE = {
     "generation": "one is a child and the other an adult, or they are a generation apart",
     "birth_dates": "their birth dates are unlike; other records repeat them, or none with a birth date ties the two",
     "mothers": "the mothers their sources name are two people",
+    "other_children": "the children their sources name are not the same",
     "perhaps_generation": "a generation seems to lie between them, and it could be a mistake",
     "numbers": "two of their birth dates and numbers have nothing in common, or two numbers of one source and no name",
     "twin": "born together under names that are not the same",

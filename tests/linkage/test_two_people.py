@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ from linkage.person.people import (
     separate_named,
     separate_numbers,
     separate_twins,
+    weigh_parents,
 )
 from linkage.person.resolve import _review, _two_numbers
 from linkage.store import connect
@@ -131,6 +133,57 @@ def test_one_record_of_each_mothers_child_under_one_number_is_one_child(
         separate_mothers(con, "edges", 0.0)
         found = con.execute("select rid_l, rid_r from edges where evidence = 'mothers'").fetchall()
     assert {tuple(sorted(number[r] for r in pair)) for pair in found} == expected
+
+
+#: A pair of adults above the threshold with nothing in common but names; 1 and 2 of each case are the two.
+@pytest.mark.parametrize(
+    ("why", "children", "levels", "weight", "is_less"),
+    [
+        ("each source names another child", {1: ("AVA", "2019-01-02"), 2: ("MIA", "2021-03-04")}, {}, 4.0, True),
+        ("of one an unnamed child of another day", {1: (None, "2019-01-02"), 2: ("MIA", "2021-03-04")}, {}, 4.0, True),
+        ("perhaps one child", {1: ("AVA", "2021-03-04"), 2: ("MIA", "2021-03-04")}, {}, 4.0, False),
+        ("perhaps one child, nobody knows when born", {1: ("AVA", None), 2: ("MIA", "2021-03-04")}, {}, 4.0, False),
+        ("one name", {1: ("AVA", "2019-01-02"), 2: ("AVA", "2021-03-04")}, {}, 4.0, False),
+        ("a child of one of them is not known", {1: ("AVA", "2019-01-02")}, {}, 4.0, False),
+        ("a number in common", {1: ("AVA", "2019-01-02"), 2: ("MIA", "2021-03-04")}, {"medicaid_id": 0}, 4.0, False),
+        ("one home", {1: ("AVA", "2019-01-02"), 2: ("MIA", "2021-03-04")}, {"address": 0}, 4.0, False),
+        ("birth dates tell", {1: ("AVA", "2019-01-02"), 2: ("MIA", "2021-03-04")}, {"birth_date": 0}, 4.0, False),
+        ("not joined anyway", {1: ("AVA", "2019-01-02"), 2: ("MIA", "2021-03-04")}, {}, -1.0, False),
+        # 3 is 2 by her own evidence: also where the pair is with 3.
+        ("of the same woman's other record", {1: ("AVA", "2019-01-02"), 3: ("MIA", "2021-03-04")}, {}, 4.0, True),
+    ],
+)
+def test_parents_whose_sources_name_other_children_weigh_less(
+    why: str, children: dict[int, tuple[str | None, str | None]], levels: dict[str, int], weight: float, is_less: bool
+) -> None:
+    names = ("birth_date", "address", "phone", "ssn", "medicaid_id")
+    with connect() as con:
+        con.execute("create table records (rid bigint, dob varchar, first_std varchar)")
+        con.execute("create table stated (rid_a bigint, rid_b bigint, relationship varchar, is_reversed boolean)")
+        columns = ", ".join(f"g_{name} tinyint" for name in names)
+        con.execute(f"create table edges (rid_l bigint, rid_r bigint, weight double, evidence varchar, {columns})")
+        # What one person looks like: of 30 mothers known to two sources two have no child in common there.
+        for i in range(30):
+            mother, child = 1000 + 10 * i, 1002 + 10 * i
+            other = child if i > 1 else child + 1
+            for rid, dob in {mother: None, mother + 1: None, other: "2021-01-02", child: "2020-01-01"}.items():
+                con.execute("insert into records values (?, ?, null)", [rid, dob])
+            con.execute("insert into edges values (?, ?, 12, 'pair', 0, -1, -1, -1, -1)", [mother, mother + 1])
+            for one, born in ((mother, child), (mother + 1, other)):
+                con.execute("insert into stated values (?, ?, 'mother_of', false)", [one, born])
+        for rid in (1, 2, 3):
+            con.execute("insert into records values (?, null, 'MARIA')", [rid])
+        for mother, (first, born) in children.items():
+            con.execute("insert into records values (?, ?, ?)", [mother + 100, born, first])
+            con.execute("insert into stated values (?, ?, 'mother_of', false)", [mother, mother + 100])
+        values = [levels.get(name, -1) for name in names]
+        con.execute("insert into edges values (1, 2, ?, 'pair', ?, ?, ?, ?, ?)", [weight, *values])
+        con.execute("insert into edges values (2, 3, 8, 'pair', 0, -1, -1, -1, -1)")
+        con.execute("create table people as select rid, rid as person from records")
+        assert weigh_parents(con, "edges", 0.0) == is_less
+        found = con.execute("select weight, evidence from edges where rid_l = 1").fetchall()
+    expected = (weight + math.log2((2 + 1) / (30 + 2)), "other_children") if is_less else (weight, "pair")
+    assert found == [(pytest.approx(expected[0]), expected[1])], why
 
 
 def test_who_is_only_somehow_related_may_be_one_person() -> None:
