@@ -130,7 +130,13 @@ def separate_twins(con: duckdb.DuckDBPyConnection, edges: str, join: float, agai
     join near a on a.rid = t.rid_l join near b on b.rid = t.rid_r and b.also = a.also
     where t.is_unlike and (a.has_number or b.has_number)
     """)
-    con.execute("delete from kw_twins t using kw_one_child c where c.rid_l = t.rid_l and c.rid_r = t.rid_r")
+    # Under one given name the other twin's records are of that name, too: a number of theirs says nothing of one child.
+    con.execute(f"""
+    delete from kw_twins t using (
+        from kw_one_child c semi join {edges} e
+          on e.rid_l = c.rid_l and e.rid_r = c.rid_r and coalesce(e.g_given_name, -1) <> {same}) c
+    where c.rid_l = t.rid_l and c.rid_r = t.rid_r
+    """)
     con.execute(f"""
     update {edges} e set weight = least(weight, {TWIN_WEIGHT}), evidence = 'twin'
     from kw_twins t where e.rid_l = t.rid_l and e.rid_r = t.rid_r
@@ -140,9 +146,12 @@ def separate_twins(con: duckdb.DuckDBPyConnection, edges: str, join: float, agai
 
 #: Years beyond a small child's from which on nobody is listed as a child, also where a case is some years old.
 GROWN = 25
-#: The same up to which nobody is a parent: the child in the middle of those under seven is three or four
-#: (:data:`linkage.records.MIN_GAP`).
-YOUNG = 7
+#: Years before a small child's (three or four years old) from which on nobody is an adult, and up to which a stated
+#: child's birth year is believed; years after it from which on a year is a slip of the pen.
+YOUNG, OLDEST, AHEAD = 9, 18, 7
+#: Nearly nobody is a parent before this age; who is, is looked at by a reviewer. Of births less than one in a thousand
+#: are to mothers under 15 (National Vital Statistics Reports, Births: Final Data).
+PARENT_YEARS = 14
 #: Whoever is this of somebody is an adult.
 OF_ADULTS = (*PARENTAL, "guardian_of", "spouse_of", "foster_parent_of")
 #: Years between the births of two people of one name, written SR and JR.
@@ -177,21 +186,24 @@ def separate_generations(
     con: duckdb.DuckDBPyConnection, edges: str, mixtures: dict[str, Mixture], join: float, again: bool = False
 ) -> int:
     """A record whose role is adult is not a child under seven, whatever the names say: SAM and his father SAM. A listed
-    child nobody knows the age of, beside somebody grown for years, is left to a reviewer; so is one too young to be a
-    parent beside an adult: by role, or stated to be somebody's parent, guardian or spouse.
+    child nobody knows the age of, beside somebody grown for years or an adult of unknown age, is left to a reviewer; so
+    is an adult of unknown age (by role, or as a stated parent, guardian or spouse) beside somebody too young to be an
+    adult, or to be the parent of that adult's children.
 
     Nor is ROBERT SR the ROBERT JR born a generation later, unless they have a number in common. Two EARLs of one
     address born a generation apart, with no number in common, are left to a reviewer, unless the birth dates of these
     files are too poor to tell. Where other records repeat both birth dates, they are two, and no third record ties them
     together. So are two whose repeated birth dates have nothing in common, unless birth dates are poor, or the two have
-    surname and home in common, or a number (:func:`_forgive_copies`); and two of such dates, repeated or not, whom only
-    a record without a birth date ties together, by no more than the name of one of them.
+    surname and home in common, or a number (:func:`_forgive_copies`). Where numbers are unlike, so are two whose dates
+    are merely no slip of the pen apart, and at one home those with unlike numbers of both kinds. And two of dates with
+    nothing in common, repeated or not, whom only a record without a birth date ties together, by no more than the name
+    of one of them.
 
     ``again``: only pairs raised by their relatives since. Returns the number of pairs set apart.
     """
     small = con.execute("select quantile_disc(birth_year, 0.5) from records where is_child").fetchall()[0][0] or 0
     # The middle one: a year far ahead is a slip of the pen, and says nothing of anybody's age.
-    child = "{0}.is_child and {0}.birth_date is not null and {0}.birth_year <= " + str(small + YOUNG)
+    child = "{0}.is_child and {0}.birth_date is not null and {0}.birth_year <= " + str(small + AHEAD)
     con.execute(f"""
     create or replace table kw_apart as
     select e.rid_l, e.rid_r from {edges} e
@@ -210,39 +222,34 @@ def separate_generations(
     # A child as its source lists it, nobody knows how old, and somebody who has been grown for years.
     apart = _generation_apart()
     if not again:
+        # With the year from which on somebody born is too young: to be a parent at all, or of this adult's children.
         con.execute(f"""
         create or replace table kw_adults as
-        select rid from records where record_role = 'adult'
-        union select rid from records semi join stated on rid_a = rid and not is_reversed
-            and relationship in {in_list(OF_ADULTS)} where record_role is distinct from 'child'
-        """)
-        con.execute(f"""
-        create or replace table kw_young as
-        select rid from records anti join kw_adults using (rid)
-        where birth_date is not null and birth_year between {small - YOUNG} and {small + YOUNG}
+        with adult as (
+            select rid from records where record_role = 'adult'
+            union select rid from records semi join stated on rid_a = rid and not is_reversed
+                and relationship in {in_list(OF_ADULTS)} where record_role is distinct from 'child'),
+        oldest as (
+            select s.rid_a as rid, min(c.birth_year) as year from stated s join records c on c.rid = s.rid_b
+            where s.relationship in {in_list(PARENTAL)} and not s.is_reversed
+              and c.birth_year between {small - OLDEST} and {small + AHEAD} group by s.rid_a)
+        select rid, least({small - YOUNG}, coalesce(o.year - {PARENT_YEARS}, {small})) as too_young
+        from adult left join oldest o using (rid)
         """)
     con.execute(f"""
     update {edges} as u set weight = least(u.weight, {DOUBTFUL_WEIGHT}), evidence = 'perhaps_generation'
     from {edges} e join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
+    left join kw_adults al on al.rid = e.rid_l left join kw_adults ar on ar.rid = e.rid_r
     where u.rid_l = e.rid_l and u.rid_r = e.rid_r and e.evidence not in {in_list(TWO_PEOPLE)} {_some(again)}
       and {_NO_NUMBER_IN_COMMON}
       and ((l.record_role = 'child' and l.dob is null and r.birth_year <= {small - GROWN})
-        or (r.record_role = 'child' and r.dob is null and l.birth_year <= {small - GROWN}))
-    """)
-    # An adult nobody knows the age of, and somebody too young to be one: their birth dates are a generation apart.
-    against = {
-        model: min(0.0, math.log2(mixture.m["birth_date"][apart] / mixture.u["birth_date"][apart]))
-        for model, mixture in mixtures.items()
-        if "birth_date" in mixture.m
-    }
-    con.execute(f"""
-    update {edges} as u set weight = u.weight + case u.model when 'child' then {against.get("child", 0.0)}
-        else {against.get("adult", 0.0)} end, evidence = 'perhaps_generation'
-    from {edges} e join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
-    where u.rid_l = e.rid_l and u.rid_r = e.rid_r
-      and e.evidence not in {in_list((*TWO_PEOPLE, "perhaps_generation"))} {_some(again)} and {_NO_NUMBER_IN_COMMON}
-      and ((l.dob is null and e.rid_l in (from kw_adults) and e.rid_r in (from kw_young))
-        or (r.dob is null and e.rid_r in (from kw_adults) and e.rid_l in (from kw_young)))
+        or (r.record_role = 'child' and r.dob is null and l.birth_year <= {small - GROWN})
+        -- Nobody knows the age of either, but the one is listed as a child, the other is an adult.
+        or (l.record_role = 'child' and l.dob is null and r.dob is null and ar.rid is not null)
+        or (r.record_role = 'child' and r.dob is null and l.dob is null and al.rid is not null)
+        -- Of an adult nobody knows the age, and the other is too young.
+        or (l.dob is null and ar.rid is null and r.birth_year between al.too_young and {small + AHEAD})
+        or (r.dob is null and al.rid is null and l.birth_year between ar.too_young and {small + AHEAD}))
     """)
     dates = mixtures["adult"].m.get("birth_date")
     if dates is None:
@@ -272,14 +279,20 @@ def separate_generations(
         "((rid_l in (select rid from kw_dated) and rid_r in (select rid from kw_dated)) "
         "or (rid_l, rid_r) in (from kw_bridged))"
     )
+    slip = next(i for i, level in enumerate(BY_NAME["birth_date"].all_levels) if "one digit" in level.words)
+    unlike = [f"coalesce(e.g_{name} = {level}, false)" for name, level in UNLIKE.items()]
     is_trusted, is_trusted_elsewhere = (share < TRUSTED_DATES for share in dates[apart:])
     con.execute(f"""
     create or replace table kw_unlike as
     select e.rid_l, e.rid_r, e.g_birth_date, {surely} as is_sure from {edges} e
     join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
     where e.evidence not in {in_list(TWO_PEOPLE)} {_some(again)}
-      and {_NO_NUMBER_IN_COMMON} and e.g_birth_date >= {apart}
+      and {_NO_NUMBER_IN_COMMON} and e.g_birth_date > {slip}
       and ((e.g_birth_date = {apart} and ({is_trusted} or {surely}))
+        -- More alike than that, but no slip of the pen; and numbers are unlike.
+        or (e.g_birth_date <> {apart} and {is_trusted_elsewhere} and {surely} and ({" and ".join(unlike)}))
+        or (e.g_birth_date < {apart} and {is_trusted_elsewhere} and {surely} and ({" or ".join(unlike)})
+            and (coalesce(e.g_address, 9) not in (0, 1) or coalesce(e.g_surname, 9) > 1))
         or (e.g_birth_date > {apart} and {is_trusted_elsewhere} and {surely}
             -- Of one surname at one home: one of the dates may have gone from system to system.
             and (coalesce(e.g_address, 9) not in (0, 1) or coalesce(e.g_surname, 9) > 1)))

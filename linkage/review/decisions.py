@@ -7,7 +7,7 @@ A line is never changed: who thinks again adds a line. What follows from the lin
 * votes that agree settle the pair; votes that differ leave it open (``disputed``) until a third reviewer makes a
   majority, or a supervisor decides: a supervisor's vote outweighs all others;
 * decisions that cannot all hold (A is B, B is C, A is not C), with each other or with what sources state, are all set
-  aside and named by number, never by value;
+  aside and named by number, never by value; a reviewer's that would is refused, a supervisor's is recorded;
 * a decision about a record that is not there is kept and does nothing (``idle``) until the record is back.
 """
 
@@ -334,7 +334,7 @@ def append(
     """Add a decision for each (pair, level, reason); all or none. Returns the numbers they got.
 
     Raises :class:`ReviewError`, and writes nothing, when the reviewer has no name, a level or role is unknown, or a
-    decision cannot hold beside those already settled.
+    reviewer's decision cannot hold beside those already settled.
     """
     votes = [(pair_of(*pair), level, clean_reason(reason)) for pair, level, reason in votes]
     reviewer = clean_reason(reviewer)
@@ -347,8 +347,11 @@ def append(
     stamp = (now or dt.datetime.now(dt.UTC)).isoformat(timespec="seconds")
     with _locked(path):
         before = read(path)
-        # Whatever else stands in a file written by hand is a name, not a number.
-        numbers = (d.decision_id for d in before.lines if re.fullmatch("[0-9]{1,18}", d.decision_id))
+        # Whatever else stands in a file written by hand is a name, not a number. No number is given out a second time,
+        # nor that of a line that cannot be read.
+        numbers = [d.decision_id for d in before.lines if re.fullmatch("[0-9]{1,18}", d.decision_id)]
+        if before.unreadable:
+            numbers += [n.decode() for n in re.findall(rb'(?m)^"?([0-9]{1,18})[",]', path.read_bytes())]
         number = max(map(int, numbers), default=0)
         new = [
             Decision(str(number + i), level, pair, reviewer, role, stamp, reason)
@@ -357,15 +360,12 @@ def append(
         known = {frozenset(s) for s in contradictions(verdicts(before.lines))}
         after = verdicts([*before.lines, *new])
         mine = {d.pair for d in new}
-        for clash in contradictions(after):
+        # A supervisor may have to rule on several pairs before all can hold again: until then none of them is followed.
+        for clash in contradictions(after) if role != "supervisor" else ():
             if mine & set(clash) and frozenset(clash) not in known:
                 others = sorted({i for p in clash for i in after[p].decision_ids} - {d.decision_id for d in new})
                 named = "decisions " + ", ".join(others) if others else "another of these decisions"
-                if role == "supervisor" and others:
-                    then = "rule on those first: kinweave review --supervisor --again NUMBER"
-                else:
-                    then = "ask a supervisor"
-                raise ReviewError(f"this cannot hold beside {named}: nothing was recorded; {then}")
+                raise ReviewError(f"this cannot hold beside {named}: nothing was recorded; ask a supervisor")
         _write(path, new)
     return [d.decision_id for d in new]
 

@@ -124,6 +124,8 @@ class Told:
         end = {
             "disputed": " Another reviewer decided otherwise: a third, or a supervisor, has to say.",
             "contradicted": " It cannot hold beside other decisions or what sources state: a supervisor has to say.",
+            "ruled": " It cannot hold beside other decisions or what sources state: none of them is followed until you "
+            "have ruled on those as well (kinweave review --supervisor --again NUMBER).",
             "unsure": " It stays open for somebody else.",
         }.get(self.state, " It counts from the next night on.")
         return f"{score}; the linkage had them as {linked}.{end}"
@@ -384,7 +386,9 @@ class Desk:
         facts = self._facts[item]
         found = reviewed.verdicts(reviewed.read(self.decisions).lines)
         pair = reviewed.pair_of(*self._by_item[item].pair)
-        state = "contradicted" if pair in self._clashing(found) else found[pair].state if pair in found else "unsure"
+        state = found[pair].state if pair in found else "unsure"
+        if pair in self._clashing(found):
+            state = "ruled" if self.role == "supervisor" else "contradicted"
         return Told(bool(facts["is_linked"]), facts["weight"], state)
 
 

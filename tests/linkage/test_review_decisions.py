@@ -107,12 +107,25 @@ def test_what_cannot_hold_is_refused_and_names_the_decisions_not_the_people(file
     assert file.read_bytes() == before
 
 
-def test_a_supervisor_is_told_what_to_rule_on_first(file: Path) -> None:
+def test_a_supervisor_rules_on_one_pair_after_the_other(file: Path) -> None:
     append(file, [((ANA, BEA), "must_link", "names"), ((BEA, CAY), "must_link", "names")], "Rita")
-    with pytest.raises(ReviewError, match=r"decisions 1, 2: nothing was recorded; rule on those first.*--again"):
-        append(file, [((ANA, CAY), "cannot_link", "parent and child")], "Sol", "supervisor")
-    append(file, [((BEA, CAY), "cannot_link", "looked up")], "Sol", "supervisor")
-    append(file, [((ANA, CAY), "cannot_link", "parent and child")], "Sol", "supervisor")
+    append(file, [((ANA, CAY), "must_link", "names")], "Otto")
+    # Every single "two people" contradicts the other two: none of the three is followed until the second ruling.
+    for pair, clashes in (((ANA, CAY), 1), ((BEA, CAY), 0)):
+        append(file, [(pair, "cannot_link", "looked up")], "Sol", "supervisor")
+        found = reviewed.verdicts(read(file).lines)
+        assert len(reviewed.contradictions(found)) == clashes
+    assert {p: v.level for p, v in found.items()} == {
+        reviewed.pair_of(ANA, BEA): "must_link",
+        reviewed.pair_of(ANA, CAY): "cannot_link",
+        reviewed.pair_of(BEA, CAY): "cannot_link",
+    }
+
+
+def test_the_number_of_a_line_that_cannot_be_read_is_not_given_out_again(tmp_path: Path) -> None:
+    file = tmp_path / "decisions.csv"
+    file.write_text(HEADER + '3,must_link,court,P1,medicaid,7001\n7,perhaps,court,P1,medicaid,7001\n"8,must_link,\n')
+    assert append(file, [((ANA, CAY), "unsure", "too little")], "Pia") == ["9"]
 
 
 @pytest.mark.parametrize(("reviewer", "reason"), [("Rita", "na\udce9 no"), ("R\ud83d", "names")])

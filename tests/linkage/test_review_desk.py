@@ -224,6 +224,15 @@ def test_what_cannot_hold_is_told_a_supervisor_by_number(folder: Path) -> None:
     assert sol.said(sol.question(FIRST)) == ["decision 2, Rita: one person (names)", "cannot hold beside decisions 1"]
 
 
+def test_a_supervisor_whose_ruling_contradicts_others_is_told_to_go_on(folder: Path) -> None:
+    file = folder / "reviews" / "decisions.csv"
+    append(
+        file, [((ROSA, ("court", "P2")), "must_link", "names"), ((ROSE, ("court", "P2")), "must_link", "names")], "Ann"
+    )
+    told = desk(folder, "Sol", "supervisor").decide(FIRST, "cannot_link", "looked up")
+    assert told.words.endswith("ruled on those as well (kinweave review --supervisor --again NUMBER).")
+
+
 def test_a_settled_pair_is_decided_once_more_by_the_number_of_a_decision(folder: Path) -> None:
     file = folder / "reviews" / "decisions.csv"
     append(
