@@ -233,10 +233,17 @@ class Desk:
             crosswalk = f"read_parquet({quoted(self.linkage_dir / 'person_crosswalk.parquet')})"
             asked = f"select person_id from {crosswalk} where source_system = ? and source_record_id = ?"
             people = [con.execute(asked, list(key)).fetchall() for key in pair]
+            # Nor is one whom a sealed adoption hides: side by side the two records are what the seal keeps apart.
+            hide_sealed(con, self.linkage_dir)
+            records = f"read_parquet({quoted(self.linkage_dir / 'records.parquet')})"
+            open_ = (
+                f"select 1 from {records} anti join hidden using (rid) where source_system = ? and source_record_id = ?"
+            )
+            is_shown = [bool(con.execute(open_, list(key)).fetchall()) for key in pair]
         finally:
             con.close()
-        if not all(people):
-            raise reviewed.ReviewError("a record of this decision is not there now")
+        if not all(people) or not all(is_shown):
+            raise reviewed.ReviewError("a record of this decision is not there now, or must not be shown")
         self._facts.setdefault(item, {"is_linked": people[0] == people[1], "weight": None})
         known = next((q for q in self._order if q.item == item), None)
         if known is None:
@@ -320,8 +327,6 @@ class Desk:
     def _relatives(self, con: Any, standard: str) -> dict[reviewed.Key, dict[str, str]]:
         """The names of stated parents and children of the records in table ``wanted``, less whom a seal hides."""
         path = self.linkage_dir / "relationships.parquet"
-        if not path.exists():
-            return {}
         hide_sealed(con, self.linkage_dir)
         con.execute(f"create table own as select rid, source_system, source_record_id, first_std, last_std, dob "
                     f"from {standard} anti join hidden using (rid)")  # fmt: skip
@@ -446,7 +451,7 @@ def check_night(linkage_dir: Path) -> Path:
     path = linkage_dir / "review_queue.parquet"
     if not path.exists():
         raise reviewed.ReviewError("no night has left a review queue yet: run `kinweave run` first")
-    needed = ("records.parquet", "person_crosswalk.parquet", "constraints_in_force.parquet")
+    needed = ("records.parquet", "relationships.parquet", "person_crosswalk.parquet", "constraints_in_force.parquet")
     if missing := [name for name in needed if not (linkage_dir / name).exists()]:
         raise reviewed.ReviewError(
             f"the night's {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing: run `kinweave run` first"

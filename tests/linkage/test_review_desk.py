@@ -252,7 +252,16 @@ def test_a_settled_pair_is_decided_once_more_by_the_number_of_a_decision(folder:
             desk(folder, "Sol", "supervisor", again=number)
 
 
-@pytest.mark.parametrize("missing", ["records", "person_crosswalk", "constraints_in_force"])
+def test_whom_a_seal_hides_is_not_shown_again_either(folder: Path) -> None:
+    append(folder / "reviews" / "decisions.csv", [((ROSA, ROSE), "must_link", "names")], "Rita")
+    assert desk(folder, "Sol", "supervisor", again="1").open()
+    stated = [{"rid_a": 2, "rid_b": 1, "relationship": "adoptive_parent_of", "valid_to": None}]
+    write_table(stated, folder / "linkage" / "relationships.parquet")
+    with pytest.raises(ReviewError, match="must not be shown"):
+        desk(folder, "Sol", "supervisor", again="1")
+
+
+@pytest.mark.parametrize("missing", ["records", "relationships", "person_crosswalk", "constraints_in_force"])
 def test_a_night_with_a_file_missing_is_said_so(folder: Path, missing: str) -> None:
     (folder / "linkage" / f"{missing}.parquet").unlink()
     for asked in (lambda: desk(folder), lambda: status(folder / "linkage", folder / "reviews" / "decisions.csv")):
