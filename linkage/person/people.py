@@ -219,8 +219,6 @@ def separate_generations(
     update {edges} e set weight = least(weight, {TWIN_WEIGHT}), evidence = 'generation'
     from kw_apart t where e.rid_l = t.rid_l and e.rid_r = t.rid_r
     """)
-    # A child as its source lists it, nobody knows how old, and somebody who has been grown for years.
-    apart = _generation_apart()
     if not again:
         # With the year from which on somebody born is too young: to be a parent at all, or of this adult's children.
         con.execute(f"""
@@ -242,6 +240,7 @@ def separate_generations(
     left join kw_adults al on al.rid = e.rid_l left join kw_adults ar on ar.rid = e.rid_r
     where u.rid_l = e.rid_l and u.rid_r = e.rid_r and e.evidence not in {in_list(TWO_PEOPLE)} {_some(again)}
       and {_NO_NUMBER_IN_COMMON}
+      -- A child as its source lists it, nobody knows how old, and somebody who has been grown for years.
       and ((l.record_role = 'child' and l.dob is null and r.birth_year <= {small - GROWN})
         or (r.record_role = 'child' and r.dob is null and l.birth_year <= {small - GROWN})
         -- Nobody knows the age of either, but the one is listed as a child, the other is an adult.
@@ -251,7 +250,7 @@ def separate_generations(
         or (l.dob is null and ar.rid is null and r.birth_year between al.too_young and {small + AHEAD})
         or (r.dob is null and al.rid is null and l.birth_year between ar.too_young and {small + AHEAD}))
     """)
-    dates = mixtures["adult"].m.get("birth_date")
+    dates, apart = mixtures["adult"].m.get("birth_date"), _generation_apart()
     if dates is None:
         return int(con.execute("select count(*) from kw_apart").fetchall()[0][0])
     # A birth date that a second record of the person repeats is no slip of the pen: there the model is not asked. It
@@ -297,7 +296,7 @@ def separate_generations(
             -- Of one surname at one home: one of the dates may have gone from system to system.
             and (coalesce(e.g_address, 9) not in (0, 1) or coalesce(e.g_surname, 9) > 1)))
     """)
-    _forgive_copies(con, edges, join, "kw_unlike")
+    _forgive_copies(con, edges, join, "kw_unlike", slip)
     con.execute(f"""
     update {edges} e set weight = least(weight, {DOUBTFUL_WEIGHT}),
         evidence = case when is_sure then 'birth_dates' else 'perhaps_generation' end
@@ -306,11 +305,12 @@ def separate_generations(
     return int(con.execute("select count(*) from kw_apart").fetchall()[0][0])
 
 
-def _forgive_copies(con: duckdb.DuckDBPyConnection, edges: str, join: float, table: str) -> None:
+def _forgive_copies(con: duckdb.DuckDBPyConnection, edges: str, join: float, table: str, beyond: int) -> None:
     """Take from ``table(rid_l, rid_r, g_birth_date)`` pairs of one person with a wrong birth date that went from system
     to system: a record with the one date has a number in common with a record with the other.
 
-    Not a generation apart: there the number may be the father's, written to his son.
+    ``beyond``: only dates less alike than this level. Not a generation apart: there the number may be the father's,
+    written to his son.
     """
     con.execute(f"""
     create or replace temp table kw_dates as
@@ -325,7 +325,7 @@ def _forgive_copies(con: duckdb.DuckDBPyConnection, edges: str, join: float, tab
         select distinct t.rid_l, t.rid_r from {table} t
         join kw_dates a on a.rid = t.rid_l join kw_dates b on b.rid = t.rid_r
         join {edges} e on e.rid_l = least(a.also, b.also) and e.rid_r = greatest(a.also, b.also)
-        where t.g_birth_date > {_generation_apart()} and e.weight >= {join}
+        where t.g_birth_date > {beyond} and t.g_birth_date <> {_generation_apart()} and e.weight >= {join}
             and (e.g_ssn in (0, 1) or e.g_medicaid_id = 0)
     ) c where c.rid_l = t.rid_l and c.rid_r = t.rid_r
     """)
@@ -368,7 +368,7 @@ def separate_numbers(
         or (({" or ".join(both)}) and e.g_birth_date >= {apart} and {_NO_NUMBER_IN_COMMON}))
       and e.evidence not in {in_list(TWO_PEOPLE)} {_some(again)}
     """)
-    _forgive_copies(con, edges, join, "kw_numbers")
+    _forgive_copies(con, edges, join, "kw_numbers", apart)
     con.execute(f"""
     update {edges} e set weight = least(weight, {DOUBTFUL_WEIGHT}), evidence = 'numbers'
     from kw_numbers t where e.rid_l = t.rid_l and e.rid_r = t.rid_r
