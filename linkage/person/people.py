@@ -219,37 +219,7 @@ def separate_generations(
     update {edges} e set weight = least(weight, {TWIN_WEIGHT}), evidence = 'generation'
     from kw_apart t where e.rid_l = t.rid_l and e.rid_r = t.rid_r
     """)
-    if not again:
-        # With the year from which on somebody born is too young: to be a parent at all, or of this adult's children.
-        con.execute(f"""
-        create or replace table kw_adults as
-        with adult as (
-            select rid from records where record_role = 'adult'
-            union select rid from records semi join stated on rid_a = rid and not is_reversed
-                and relationship in {in_list(OF_ADULTS)} where record_role is distinct from 'child'),
-        oldest as (
-            select s.rid_a as rid, min(c.birth_year) as year from stated s join records c on c.rid = s.rid_b
-            where s.relationship in {in_list(PARENTAL)} and not s.is_reversed
-              and c.birth_year between {small - OLDEST} and {small + AHEAD} group by s.rid_a)
-        select rid, least({small - YOUNG}, coalesce(o.year - {PARENT_YEARS}, {small})) as too_young
-        from adult left join oldest o using (rid)
-        """)
-    con.execute(f"""
-    update {edges} as u set weight = least(u.weight, {DOUBTFUL_WEIGHT}), evidence = 'perhaps_generation'
-    from {edges} e join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
-    left join kw_adults al on al.rid = e.rid_l left join kw_adults ar on ar.rid = e.rid_r
-    where u.rid_l = e.rid_l and u.rid_r = e.rid_r and e.evidence not in {in_list(TWO_PEOPLE)} {_some(again)}
-      and {_NO_NUMBER_IN_COMMON}
-      -- A child as its source lists it, nobody knows how old, and somebody who has been grown for years.
-      and ((l.record_role = 'child' and l.dob is null and r.birth_year <= {small - GROWN})
-        or (r.record_role = 'child' and r.dob is null and l.birth_year <= {small - GROWN})
-        -- Nobody knows the age of either, but the one is listed as a child, the other is an adult.
-        or (l.record_role = 'child' and l.dob is null and r.dob is null and ar.rid is not null)
-        or (r.record_role = 'child' and r.dob is null and l.dob is null and al.rid is not null)
-        -- Of an adult nobody knows the age, and the other is too young.
-        or (l.dob is null and ar.rid is null and r.birth_year between al.too_young and {small + AHEAD})
-        or (r.dob is null and al.rid is null and l.birth_year between ar.too_young and {small + AHEAD}))
-    """)
+    _doubt_ages(con, edges, small, again)
     dates, apart = mixtures["adult"].m.get("birth_date"), _generation_apart()
     if dates is None:
         return int(con.execute("select count(*) from kw_apart").fetchall()[0][0])
@@ -303,6 +273,44 @@ def separate_generations(
     from kw_unlike t where e.rid_l = t.rid_l and e.rid_r = t.rid_r
     """)
     return int(con.execute("select count(*) from kw_apart").fetchall()[0][0])
+
+
+def _doubt_ages(con: duckdb.DuckDBPyConnection, edges: str, small: int, again: bool) -> None:
+    """Leave to a reviewer whom age or role makes unlikely one, where nobody knows the age of the adult or the child.
+
+    ``small`` is the birth year in the middle of the children under seven. See :func:`separate_generations`.
+    """
+    if not again:
+        # With the year from which on somebody born is too young: to be a parent at all, or of this adult's children.
+        con.execute(f"""
+        create or replace table kw_adults as
+        with adult as (
+            select rid from records where record_role = 'adult'
+            union select rid from records semi join stated on rid_a = rid and not is_reversed
+                and relationship in {in_list(OF_ADULTS)} where record_role is distinct from 'child'),
+        oldest as (
+            select s.rid_a as rid, min(c.birth_year) as year from stated s join records c on c.rid = s.rid_b
+            where s.relationship in {in_list(PARENTAL)} and not s.is_reversed
+              and c.birth_year between {small - OLDEST} and {small + AHEAD} group by s.rid_a)
+        select rid, least({small - YOUNG}, coalesce(o.year - {PARENT_YEARS}, {small})) as too_young
+        from adult left join oldest o using (rid)
+        """)
+    con.execute(f"""
+    update {edges} as u set weight = least(u.weight, {DOUBTFUL_WEIGHT}), evidence = 'perhaps_generation'
+    from {edges} e join records l on l.rid = e.rid_l join records r on r.rid = e.rid_r
+    left join kw_adults al on al.rid = e.rid_l left join kw_adults ar on ar.rid = e.rid_r
+    where u.rid_l = e.rid_l and u.rid_r = e.rid_r and e.evidence not in {in_list(TWO_PEOPLE)} {_some(again)}
+      and {_NO_NUMBER_IN_COMMON}
+      -- A child as its source lists it, nobody knows how old, and somebody who has been grown for years.
+      and ((l.record_role = 'child' and l.dob is null and r.birth_year <= {small - GROWN})
+        or (r.record_role = 'child' and r.dob is null and l.birth_year <= {small - GROWN})
+        -- Nobody knows the age of either, but the one is listed as a child, the other is an adult.
+        or (l.record_role = 'child' and l.dob is null and r.dob is null and ar.rid is not null)
+        or (r.record_role = 'child' and r.dob is null and l.dob is null and al.rid is not null)
+        -- Of an adult nobody knows the age, and the other is too young.
+        or (l.dob is null and ar.rid is null and r.birth_year between al.too_young and {small + AHEAD})
+        or (r.dob is null and al.rid is null and l.birth_year between ar.too_young and {small + AHEAD}))
+    """)
 
 
 def _forgive_copies(con: duckdb.DuckDBPyConnection, edges: str, join: float, table: str, beyond: int) -> None:

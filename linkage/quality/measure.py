@@ -22,6 +22,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+from scipy.cluster.hierarchy import DisjointSet
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import minimum_spanning_tree
 
@@ -332,20 +333,11 @@ def chained(left: Ints, right: Ints, weight: Floats) -> tuple[int, float]:
     tree = minimum_spanning_tree(coo_matrix((highest + 1 - weight, (left, right)), shape=(size, size))).tocoo()
     order = np.argsort(tree.data, kind="stable")
     probability = (1 / (1 + np.exp2(np.clip(tree.data[order] - highest - 1, -60, 60)))).tolist()
-    above, members = list(range(size)), [1] * size
-
-    def top(node: int) -> int:
-        while above[node] != node:
-            above[node] = node = above[above[node]]
-        return node
-
-    pairs, right_ones = 0, 0.0
+    tied, pairs, right_ones = DisjointSet(range(size)), 0, 0.0
     for one, other, p in zip(tree.row[order].tolist(), tree.col[order].tolist(), probability, strict=True):
-        a, b = top(one), top(other)
-        made = members[a] * members[b]
+        made = tied.subset_size(one) * tied.subset_size(other)
         pairs, right_ones = pairs + made, right_ones + made * p
-        above[b] = a
-        members[a] += members[b]
+        tied.merge(one, other)
     return pairs, right_ones
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "linkage"))
 from test_review_desk import FIRST, ROSA, ROSE, desk, folder  # noqa: F401
 
 from linkage.review.decisions import append, read
+from linkage.review.desk import Desk
 from linkage.review.page import ReviewServer
 
 
@@ -27,11 +29,19 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
         yield opened
 
 
-def test_a_pair_is_decided_by_keyboard_and_the_score_told_after(folder: Path, browser: Browser) -> None:  # noqa: F811
-    with ReviewServer(desk(folder)) as server:
+@contextmanager
+def page(browser: Browser, of: Desk) -> Iterator[ReviewServer]:
+    """The page of a desk, opened, with its first question."""
+    with ReviewServer(of) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         browser.open(server.url)
         browser.wait("!document.getElementById('work').hidden")
+        yield server
+        server.shutdown()
+
+
+def test_a_pair_is_decided_by_keyboard_and_the_score_told_after(folder: Path, browser: Browser) -> None:  # noqa: F811
+    with page(browser, desk(folder)) as server:
         assert "odds" not in browser.value("document.body.innerText")
         # A name that looks like code is text.
         assert "=HYPERLINK" in browser.value("document.getElementById('rows').innerText")
@@ -48,16 +58,12 @@ def test_a_pair_is_decided_by_keyboard_and_the_score_told_after(folder: Path, br
         assert {url.split("/")[2] for url in browser.requested if url.startswith("http")} == {
             f"127.0.0.1:{server.server_port}"
         }
-        server.shutdown()
     (line,) = read(folder / "reviews" / "decisions.csv").lines
     assert (line.level, line.reason) == ("cannot_link", "twins or siblings")
 
 
 def test_enter_records_also_where_a_button_has_the_focus(folder: Path, browser: Browser) -> None:  # noqa: F811
-    with ReviewServer(desk(folder)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        browser.open(server.url)
-        browser.wait("!document.getElementById('work').hidden")
+    with page(browser, desk(folder)):
         browser.value("document.querySelector('[data-level=must_link]').focus()")
         browser.press("s")
         browser.press("1")
@@ -73,16 +79,12 @@ def test_enter_records_also_where_a_button_has_the_focus(folder: Path, browser: 
         browser.value("document.getElementById('skip').focus()")
         browser.press("Enter")
         browser.wait("document.getElementById('work').hidden || !document.getElementById('reason').value")
-        server.shutdown()
     (line,) = read(folder / "reviews" / "decisions.csv").lines
     assert (line.level, line.reason) == ("must_link", "names and birth date")
 
 
 def test_what_is_refused_is_said_and_nothing_is_lost(folder: Path, browser: Browser) -> None:  # noqa: F811
-    with ReviewServer(desk(folder)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        browser.open(server.url)
-        browser.wait("!document.getElementById('work').hidden")
+    with page(browser, desk(folder)):
         browser.press("s")
         browser.value("document.getElementById('reason').focus()")
         for letter in "diaz":
@@ -91,7 +93,6 @@ def test_what_is_refused_is_said_and_nothing_is_lost(folder: Path, browser: Brow
         browser.wait("!document.getElementById('told').hidden")
         assert "Not recorded" in browser.value("document.getElementById('told').innerText")
         assert browser.value("document.getElementById('reason').value") == "diaz"
-        server.shutdown()
     assert not (folder / "reviews" / "decisions.csv").exists()
 
 
@@ -100,11 +101,7 @@ def test_a_supervisor_reads_what_others_said(folder: Path, browser: Browser) -> 
     append(file, [((ROSA, ROSE), "must_link", "names & <b>dates</b>")], "Rita")
     append(file, [((ROSA, ROSE), "cannot_link", "twins or siblings")], "Otto")
     for who, role, said in (("Sol", "supervisor", 2), ("Pia", "reviewer", 0)):
-        with ReviewServer(desk(folder, who, role)) as server:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            browser.open(server.url)
-            browser.wait("!document.getElementById('work').hidden")
+        with page(browser, desk(folder, who, role)):
             assert browser.value("document.getElementById('said').children.length") == said
             assert browser.value("document.getElementById('said').checkVisibility()") is (said > 0)
             assert ("names & <b>dates</b>" in browser.value("document.body.innerText")) is (said > 0)
-            server.shutdown()
